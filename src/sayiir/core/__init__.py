@@ -1,0 +1,1 @@
+"""The pure core: definitions, lifecycle, planner, values. No I/O, no clock, no chance, no threads."""

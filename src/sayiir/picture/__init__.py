@@ -1,0 +1,13 @@
+"""Pictures of a workflow: Mermaid text, standalone SVG, and a page about one instance.
+
+Rules of this package: pure functions of the definition tree and of given states; no I/O, no clock, no chance, so
+equal input gives equal output. It imports the core and nothing else of ours. Everything user-given is escaped.
+"""
+
+from sayiir.picture.mermaid import to_mermaid
+from sayiir.picture.page import run_page
+from sayiir.picture.state import NodeState, Status
+from sayiir.picture.svg import to_svg
+from sayiir.picture.timeline import TimelineBar
+
+__all__ = ["NodeState", "Status", "TimelineBar", "run_page", "to_mermaid", "to_svg"]

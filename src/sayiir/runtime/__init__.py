@@ -1,0 +1,1 @@
+"""Runs workflows: interprets the planner's decisions, calls tasks, keeps claims."""

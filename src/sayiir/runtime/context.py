@@ -1,0 +1,117 @@
+"""What a running task can learn about itself.
+
+One context variable holds the frame of the task that runs; contexts are copied into threads, coroutines and their
+subtasks by whoever starts them, so the frame is found wherever the task's own code runs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from sayiir.core.graph import TaskMetadata
+
+
+class Link(Protocol):
+    """The live run behind a context."""
+
+    def cancelled(self) -> bool: ...
+    def heartbeat(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class TaskExecutionContext:
+    """Read-only facts about the task that is running.
+
+    Attributes:
+        workflow_id: the workflow's id.
+        instance_id: the instance's id; in a run without storage the workflow's id.
+        task_id: the task's full id.
+        metadata: what the task declared.
+        workflow_metadata: what was given as `Flow(metadata=…)`.
+        attempt: 1 for the first attempt.
+        iteration: 1 for the first iteration of a loop, and outside loops.
+        worker_id: who runs the task: host and process in a durable run.
+        idempotency_key: the same over retries and crashes of this task and iteration; give it to outside services.
+    """
+
+    workflow_id: str
+    instance_id: str
+    task_id: str
+    metadata: TaskMetadata
+    workflow_metadata: Any = None
+    attempt: int = 1
+    iteration: int = 1
+    worker_id: str | None = None
+    idempotency_key: str = ""
+    _link: Link | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the instance was asked to cancel, or its claim was lost; long sync tasks look now and then."""
+        return self._link is not None and self._link.cancelled()
+
+    def heartbeat(self) -> None:
+        """Say that a long task is alive, and refresh `cancelled`.
+
+        Raises:
+            ClaimLostError: another runner has taken the instance over; whatever this task returns will be refused.
+        """
+        if self._link is not None:
+            self._link.heartbeat()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return TaskExecutionContext, (
+            self.workflow_id, self.instance_id, self.task_id, self.metadata, self.workflow_metadata, self.attempt,
+            self.iteration, self.worker_id, self.idempotency_key,
+        )  # fmt: skip
+
+
+class Frame:
+    """The running task, as the executor knows it; the public context is made from it when somebody asks."""
+
+    __slots__ = ("attempt", "instance_id", "iteration", "link", "op", "salt", "worker_id", "workflow_id", "workflow_metadata")
+
+    def __init__(  # noqa: PLR0913
+        self, workflow_id: str, instance_id: str, workflow_metadata: Any, worker_id: str | None, salt: int, link: Link | None
+    ) -> None:
+        self.workflow_id = workflow_id
+        self.instance_id = instance_id
+        self.workflow_metadata = workflow_metadata
+        self.worker_id = worker_id
+        self.salt = salt
+        self.link = link
+        self.op: Any = None
+        self.attempt = 1
+        self.iteration = 1
+
+    def at(self, op: Any, attempt: int, iteration: int) -> Frame:
+        """Return a frame of its own for one attempt, which later steps do not change."""
+        frame = Frame(
+            self.workflow_id, self.instance_id, self.workflow_metadata, self.worker_id, self.salt, self.link
+        )
+        frame.op, frame.attempt, frame.iteration = op, attempt, iteration
+        return frame
+
+    def context(self) -> TaskExecutionContext:
+        """Return the public context."""
+        parts = f"{self.workflow_id}\0{self.instance_id}\0{self.salt}\0{self.op.id}\0{self.iteration}"
+        return TaskExecutionContext(
+            self.workflow_id, self.instance_id, self.op.id, self.op.metadata, self.workflow_metadata, self.attempt,
+            self.iteration, self.worker_id, hashlib.sha256(parts.encode()).hexdigest()[:32], self.link,
+        )  # fmt: skip
+
+
+FRAME: ContextVar[Frame | TaskExecutionContext | None] = ContextVar("sayiir_frame", default=None)
+
+
+def get_task_context() -> TaskExecutionContext | None:
+    """Return the context of the running task, or None outside of one.
+
+    >>> get_task_context() is None
+    True
+    """
+    frame = FRAME.get()
+    return frame.context() if isinstance(frame, Frame) else frame

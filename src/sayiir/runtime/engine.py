@@ -1,0 +1,340 @@
+"""The functions that run workflows in the calling process."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sayiir.core import plan
+from sayiir.core.lifecycle import TERMINAL, State
+from sayiir.core.program import EndOp, Op, TaskOp
+from sayiir.core.records import Position
+from sayiir.core.values import encode
+from sayiir.errors import (
+    ClaimLostError,
+    DeserializationError,
+    InstanceBusyError,
+    SerializationError,
+    WorkflowError,
+)
+from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_workflow
+from sayiir.runtime.executor import ChainError, run_chain
+from sayiir.runtime.failure import describe, read_failure, to_error
+from sayiir.runtime.run import Run
+from sayiir.runtime.context import Frame
+from sayiir.runtime.status import WorkflowStatus, status_of
+from sayiir.store.memory import InMemoryBackend
+from sayiir.store.port import Claimed, ConflictPolicy, NewInstance, View
+from sayiir.store.scripts import not_found
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from sayiir.flow.workflow import Workflow
+    from sayiir.store.base import ScriptedStore
+
+
+def run_workflow(
+    workflow: Workflow[Any, Any],
+    input_data: Any,
+    *,
+    instance_id: str | None = None,
+    backend: ScriptedStore | None = None,
+    conflict_policy: ConflictPolicy | None = None,
+) -> Any:
+    """Run a workflow to its end and return its output as plain JSON values.
+
+    Without `instance_id` nothing is stored, and delays are waited for. With it the run is durable.
+
+    Args:
+        workflow: what to run.
+        input_data: the first task's input.
+        instance_id: the name of a durable instance, 1 to 256 bytes.
+        backend: where the instance lives; a throw-away InMemoryBackend when not given.
+        conflict_policy: "fail" (default), "use_existing" or "terminate_existing", for an id that is taken.
+
+    Returns:
+        The output.
+
+    Raises:
+        TaskError: a task failed; `__cause__` is its exception.
+        SerializationError: the input is not JSON.
+        WorkflowError: the flow waits for a signal and the run is not durable, or a durable run did not complete.
+        InstanceAlreadyExistsError, DefinitionMismatchError: the id is taken.
+        ValueError: an argument is not allowed.
+
+    >>> from sayiir import Flow, run_workflow
+    >>> run_workflow(Flow("w").then(lambda x: x * 2, name="double").build(), 21)
+    42
+    """
+    if instance_id is None:
+        if backend is not None:
+            raise ValueError("backend= needs instance_id=: a durable run has a name")
+        checked_policy(conflict_policy)
+        return _run_in_memory(checked_workflow(workflow), input_data, None)
+    run, view = _durable(workflow, instance_id, input_data, backend, conflict_policy, 0.0, None)
+    return _output_or_error(run, view)
+
+
+def run_durable_workflow(
+    workflow: Workflow[Any, Any],
+    instance_id: str,
+    input_data: Any,
+    backend: ScriptedStore | None = None,
+    conflict_policy: ConflictPolicy | None = None,
+    *,
+    busy_timeout: float = 0,
+) -> WorkflowStatus:
+    """Run a workflow with a checkpoint after every task, until it ends or waits for a time or a signal.
+
+    Args:
+        workflow: what to run.
+        instance_id: the instance's name, 1 to 256 bytes.
+        input_data: the first task's input.
+        backend: where the instance lives; a throw-away InMemoryBackend when not given.
+        conflict_policy: "fail" (default), "use_existing" or "terminate_existing", for an id that is taken.
+        busy_timeout: seconds to wait for another runner of the same instance.
+
+    Returns:
+        The status; a failed task is one of them, not an exception.
+
+    Raises:
+        SerializationError: the input is not JSON.
+        InstanceAlreadyExistsError, DefinitionMismatchError: the id is taken.
+        BackendError: the store failed; the instance can be resumed.
+        ValueError: an argument is not allowed.
+    """
+    _, view = _durable(workflow, instance_id, input_data, backend, conflict_policy, busy_timeout, None)
+    return status_of(view)
+
+
+def resume_workflow(
+    workflow: Workflow[Any, Any], instance_id: str, backend: ScriptedStore, *, busy_timeout: float = 0
+) -> WorkflowStatus:
+    """Go on with an instance from its last checkpoint: after a crash, a delay, a signal, an unpause.
+
+    Args:
+        workflow: the definition that the instance was started with.
+        instance_id: the instance's name.
+        backend: where it lives.
+        busy_timeout: seconds to wait for another runner of the same instance.
+
+    Returns:
+        The status, also of an instance that has ended or still waits.
+
+    Raises:
+        InstanceNotFoundError: nobody has this id.
+        DefinitionMismatchError: the workflow is another one; the error says what differs.
+        InstanceBusyError: another live runner moves it.
+        BackendError: the store failed.
+    """
+    return status_of(_resume(workflow, instance_id, backend, busy_timeout, None)[1])
+
+
+# --- durable ------------------------------------------------------------------------------------------------------
+
+
+def new_instance(workflow: Workflow[Any, Any], instance_id: str, input_data: Any, priority: int | None = None) -> NewInstance:
+    """Return what `create` stores for a new instance; an input that is not JSON is refused here."""
+    program = checked_workflow(workflow).program.prepare()
+    position = plan.start(program)
+    nan = isinstance(program.first, TaskOp) and program.first.codec.allow_nan
+    return NewInstance(
+        checked_id(instance_id),
+        program.name,
+        program.hash,
+        program.structure,
+        encode(input_data, allow_nan=nan),
+        position,
+        isinstance(program.first, TaskOp),
+        None if workflow.metadata is None else encode(workflow.metadata),
+        priority,
+    )
+
+
+def _durable(  # noqa: PLR0913
+    workflow: Workflow[Any, Any],
+    instance_id: str,
+    input_data: Any,
+    backend: ScriptedStore | None,
+    conflict_policy: ConflictPolicy | None,
+    busy_timeout: float,
+    loop: asyncio.AbstractEventLoop | None,
+) -> tuple[Run | None, View]:
+    policy = checked_policy(conflict_policy)
+    store = InMemoryBackend(private=True) if backend is None else checked_backend(backend)
+    new = new_instance(workflow, instance_id, input_data)
+    created = store.create(new, policy, claim=True)
+    if not created.is_new:
+        return None, _loaded(store, instance_id)
+    assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
+    run = _run(store, workflow, created.instance.instance_id, created.instance.number, created.instance.created_at, loop)
+    run.execute((created.claim,))
+    return _carry_on(run, workflow, loop)
+
+
+def _resume(
+    workflow: Workflow[Any, Any],
+    instance_id: str,
+    backend: ScriptedStore,
+    busy_timeout: float,
+    loop: asyncio.AbstractEventLoop | None,
+) -> tuple[Run | None, View]:
+    program = checked_workflow(workflow).program.prepare()
+    store = checked_backend(backend)
+    claimed = _claim(store, checked_id(instance_id), program.hash, program.structure, busy_timeout)
+    if not claimed.claims:
+        return None, _loaded(store, instance_id)
+    instance = claimed.instance
+    run = _run(store, workflow, instance_id, instance.number, instance.created_at, loop)
+    run.execute(claimed.claims)
+    return _carry_on(run, workflow, loop)
+
+
+def _carry_on(
+    run: Run, workflow: Workflow[Any, Any], loop: asyncio.AbstractEventLoop | None
+) -> tuple[Run, View]:
+    """Take up what became due while the run was busy with other tokens, so that it stops only when all of it waits."""
+    view = _ours(run)
+    while view.instance.status not in TERMINAL and view.instance.status is not State.PAUSED:
+        now = run.store.now()
+        if not any(
+            token.state == "awaiting" or (token.due_at is not None and token.due_at <= now) for token in view.tokens
+        ):
+            break
+        program = workflow.program
+        claimed = run.store.claim(view.instance.instance_id, program.hash, program.structure)
+        if not claimed.claims:
+            break
+        instance = claimed.instance
+        run = _run(run.store, workflow, instance.instance_id, instance.number, instance.created_at, loop)
+        run.execute(claimed.claims)
+        view = _ours(run)
+    return run, view
+
+
+def _ours(run: Run) -> View:
+    """Return the instance as it stands after the run, unless somebody put a new one in its place."""
+    view = _loaded(run.store, run.frame.instance_id)
+    if view.instance.number != run.number:
+        raise ClaimLostError(
+            f'instance {run.frame.instance_id!r} was replaced (conflict_policy="terminate_existing") while it ran; '
+            "what it still did was not written",
+            instance_id=run.frame.instance_id,
+        )
+    return view
+
+
+def _claim(store: ScriptedStore, instance_id: str, digest: str, structure: str, busy_timeout: float) -> Claimed:
+    deadline = store.clock.monotonic() + busy_timeout
+    seen = 0
+    while True:
+        claimed = store.claim(instance_id, digest, structure)
+        if claimed.claims or not claimed.busy:
+            return claimed
+        left = deadline - store.clock.monotonic()
+        if left <= 0:
+            raise InstanceBusyError(
+                f"instance {instance_id!r} is being moved by another live runner; wait for it, or give busy_timeout=",
+                instance_id=instance_id,
+            )
+        # The other runner's end is a hint here, or found by polling.
+        seen = store.wait_for_hint(seen, min(left, 0.5))
+
+
+def _run(  # noqa: PLR0913
+    store: ScriptedStore,
+    workflow: Workflow[Any, Any],
+    instance_id: str,
+    number: int,
+    created_at: int,
+    loop: asyncio.AbstractEventLoop | None,
+) -> Run:
+    return Run(store, workflow.program, instance_id, number, workflow.metadata, salt=created_at, caller_loop=loop)
+
+
+def _loaded(store: ScriptedStore, instance_id: str) -> View:
+    view = store.load(instance_id)
+    if view is None:
+        raise not_found(instance_id)
+    return view
+
+
+def _output_or_error(run: Run | None, view: View) -> Any:
+    status = status_of(view)
+    if status.is_completed():
+        return status.output
+    if status.is_failed() and view.instance.error is not None:
+        cause = None if run is None else run.cause
+        raise to_error(read_failure(view.instance.error), status.workflow_id, status.instance_id, cause) from cause
+    raise WorkflowError(
+        f"instance {status.instance_id!r} did not complete (status={status.status}); "
+        "use run_durable_workflow to get its status, resume_workflow to go on",
+        instance_id=status.instance_id,
+        status=status.status,
+    )
+
+
+# --- in memory ----------------------------------------------------------------------------------------------------
+
+
+def _run_in_memory(workflow: Workflow[Any, Any], value: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
+    program = workflow.program.prepare()
+    if program.first_signal is not None:
+        raise WorkflowError(
+            f"workflow {program.name!r} waits for a signal at node {program.first_signal!r}, which needs a durable run: "
+            "give instance_id= and backend=, or use run_durable_workflow",
+            workflow_id=program.name,
+            node_id=program.first_signal,
+        )
+    op: Op = program.first
+    if not op.inline or loop is not None:
+        nan = isinstance(op, TaskOp) and op.codec.allow_nan
+        return _run_transient(workflow, op, encode(value, allow_nan=nan), loop)
+    run = _Bare(Frame(program.name, program.name, workflow.metadata, None, 0, None))
+    try:
+        op, value = run_chain(run, op, value)
+    except ChainError as stopped:
+        raise _chain_error(stopped, program.name) from stopped.error
+    return value if type(op) is EndOp else _run_transient(workflow, op, value, loop)
+
+
+class _Bare:
+    """The little of a run that a chain of plain calls needs."""
+
+    __slots__ = ("frame",)
+
+    def __init__(self, frame: Frame) -> None:
+        self.frame = frame
+
+
+def _chain_error(stopped: ChainError, workflow_id: str) -> WorkflowError:
+    error, op = stopped.error, stopped.op
+    if stopped.phase == 0 and isinstance(error, SerializationError) and not isinstance(error, DeserializationError):
+        return error
+    if stopped.phase == 2 and isinstance(error, DeserializationError) and isinstance(op.next, TaskOp):  # noqa: PLR2004
+        op = op.next
+    failure = describe(error, op, Position(op.id))
+    return to_error(failure, workflow_id, workflow_id, error)
+
+
+def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, loop: asyncio.AbstractEventLoop | None) -> Any:
+    """Run from an operation on, over a store that only this run knows, waiting through delays."""
+    program = workflow.program
+    store = InMemoryBackend(history=False, private=True)
+    new = NewInstance(
+        program.name, program.name, program.hash, program.structure, raw, Position(op.id), isinstance(op, TaskOp)
+    )
+    created = store.create(new, "fail", claim=True)
+    assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
+    claims = (created.claim,)
+    while True:
+        run = _run(store, workflow, program.name, created.instance.number, created.instance.created_at, loop)
+        run.execute(claims)
+        view = _loaded(store, program.name)
+        if view.instance.status in TERMINAL:
+            return _output_or_error(run, view)
+        claimed = store.claim(program.name, program.hash, program.structure)
+        if not claimed.claims and claimed.due_at is not None:
+            run.sleep(claimed.due_at)
+            claimed = store.claim(program.name, program.hash, program.structure)
+        claims = claimed.claims

@@ -1,0 +1,222 @@
+"""Calls a task: sync or async, with or without a timeout, here or in a child process.
+
+With `aio.py` the only file that knows the difference between sync and async. Whatever a task does comes back as an
+`Outcome`; only KeyboardInterrupt and SystemExit, which are not failures of the task, stand out in it.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sayiir.errors import TaskTimeoutError
+from sayiir.runtime.context import FRAME, Frame
+from sayiir.runtime.threads import THREADS, start_on_loop
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from sayiir.core.program import TaskOp
+    from sayiir.runtime.run import Run
+
+_log = logging.getLogger("sayiir")
+GRACE_SECS = 1.0
+"""How long a timed-out or cancelled coroutine may take to clean up before it is abandoned."""
+
+
+class Outcome:
+    """What a call came to: a value, an error, or `stopped` when the run called it off."""
+
+    __slots__ = ("error", "stopped", "value")
+
+    def __init__(self, value: Any = None, error: BaseException | None = None, *, stopped: bool = False) -> None:
+        self.value = value
+        self.error = error
+        self.stopped = stopped
+
+
+class _Leaks:
+    """Counts the calls that went on after their timeout, since a thread cannot be killed."""
+
+    def __init__(self) -> None:
+        self.running = 0
+        self.total = 0
+        self._mutex = threading.Lock()
+
+    def add(self, task_id: str, what: str) -> None:
+        with self._mutex:
+            self.running += 1
+            self.total += 1
+            running = self.running
+        _log.warning(
+            "task %r still runs in its %s after it was given up; its result will be refused (%d such now). "
+            'Use @task(isolation="process") where a timeout must really stop it',
+            task_id,
+            what,
+            running,
+        )
+
+    def remove(self) -> None:
+        with self._mutex:
+            self.running -= 1
+
+
+LEAKS = _Leaks()
+
+
+def abandoned_tasks() -> int:
+    """Return how many timed-out calls still run in their threads in this process."""
+    return LEAKS.running
+
+
+def timeout_error(op: TaskOp) -> TaskTimeoutError:
+    """Return the failure of a task that took too long."""
+    limit = op.metadata.timeout_secs or 0.0
+    return TaskTimeoutError(f"task {op.id!r} timed out after {limit:g}s", task_id=op.id, timeout_secs=limit)
+
+
+def call(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+    """Call a task from a thread and wait for its outcome."""
+    if op.metadata.isolation == "process":
+        from sayiir.runtime.process import call_in_child
+
+        return call_in_child(run, op, value, frame)
+    if op.is_async:
+        return _call_coroutine(run, op, value, frame)
+    if op.metadata.timeout_secs is not None:
+        return _call_bounded(run, op, value, frame)
+    return call_here(op, value, frame)
+
+
+def call_here(op: TaskOp, value: Any, frame: Frame) -> Outcome:
+    """Call a sync task in this thread."""
+    token = FRAME.set(frame)
+    try:
+        return Outcome(op.function(value))
+    except Exception as error:  # noqa: BLE001 -- a task may raise anything; it is its outcome
+        return Outcome(error=error)
+    finally:
+        FRAME.reset(token)
+
+
+def _call_bounded(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+    done, box = threading.Condition(), list[Outcome]()
+    context = contextvars.copy_context()
+    given_up = False
+
+    def job() -> None:
+        try:
+            outcome = context.run(call_here, op, value, frame)
+        except BaseException as error:  # noqa: BLE001 -- carried to the thread that waits
+            outcome = Outcome(error=error)
+        with done:
+            box.append(outcome)
+            late = given_up
+            done.notify()
+        if late:
+            LEAKS.remove()
+
+    limit = op.metadata.timeout_secs or 0.0
+    deadline = run.clock.monotonic() + limit
+    THREADS.start(job)
+    with done:
+        while not box and (left := deadline - run.clock.monotonic()) > 0:
+            run.clock.wait(done, left)
+        if box:
+            return box[0]
+        given_up = True
+        LEAKS.add(op.id, "thread")
+    return Outcome(error=timeout_error(op))
+
+
+def _call_coroutine(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+    context = contextvars.copy_context()
+    future, cancel = start_on_loop(run.loop(), awaited(run, op, value, frame), context)
+    run.add_cancel(cancel)
+    limit = op.metadata.timeout_secs
+    try:
+        # The coroutine bounds itself; the longer wait here is for one that blocks its loop.
+        outcome: Outcome = future.result(None if limit is None else limit + 2 * GRACE_SECS)
+    except TimeoutError:
+        run.abandon_loop()
+        LEAKS.add(op.id, "event loop")
+        return Outcome(error=timeout_error(op))
+    except BaseException:
+        cancel()
+        raise
+    finally:
+        run.remove_cancel(cancel)
+    return outcome
+
+
+async def awaited(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+    """Await an async task on the running loop, within its timeout."""
+    import asyncio
+
+    FRAME.set(frame)
+    task = asyncio.ensure_future(_guarded(op, value))
+    try:
+        await asyncio.wait({task}, timeout=op.metadata.timeout_secs)
+    except asyncio.CancelledError:
+        await _call_off(task, op)
+        return Outcome(stopped=True) if run.stopping else Outcome(error=asyncio.CancelledError("the task was cancelled"))
+    if not task.done():
+        await _call_off(task, op)
+        return Outcome(error=timeout_error(op))
+    return task.result()
+
+
+async def _guarded(op: TaskOp, value: Any) -> Outcome:
+    import asyncio
+
+    try:
+        return Outcome(await op.function(value))
+    except asyncio.CancelledError as error:
+        return Outcome(error=error)
+    except BaseException as error:  # noqa: BLE001 -- KeyboardInterrupt would kill the loop's thread; it is carried on
+        return Outcome(error=error)
+
+
+async def _call_off(task: asyncio.Task[Outcome], op: TaskOp) -> None:
+    import asyncio
+
+    task.cancel()
+    done, _ = await asyncio.wait({task}, timeout=GRACE_SECS)
+    if not done:
+        LEAKS.add(op.id, "event loop")
+        task.add_done_callback(lambda _: LEAKS.remove())
+
+
+async def in_thread(function: Callable[[], Any]) -> Any:
+    """Await a blocking function, run in a kept thread with a copy of the present context."""
+    import asyncio
+
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[Any] = loop.create_future()
+    context = contextvars.copy_context()
+
+    def deliver(result: Any, error: BaseException | None) -> None:
+        if future.cancelled():
+            return
+        if error is not None:
+            future.set_exception(error)
+        else:
+            future.set_result(result)
+
+    def job() -> None:
+        result, failure = None, None
+        try:
+            result = context.run(function)
+        except BaseException as error:  # noqa: BLE001 -- carried to the coroutine that waits
+            failure = error
+        try:
+            loop.call_soon_threadsafe(deliver, result, failure)
+        except RuntimeError:
+            # The loop was closed meanwhile: nobody waits any more.
+            _log.debug("the loop ended before the result of %r came", function)
+
+    THREADS.start(job)
+    return await future

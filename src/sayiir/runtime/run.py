@@ -1,0 +1,287 @@
+"""One in-process run of an instance: which token moves where, and how the run ends.
+
+The caller's thread moves the main token. Branch tokens get threads of their own, or a place on the run's event loop when
+they begin with an async task. The last branch to arrive goes on with the parent's token, except that the main token goes
+back to the caller's thread, which waits for it; so no thread ever waits for another, and forks nest without bound.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from sayiir.core.program import Program, TaskOp
+from sayiir.errors import ClaimLostError
+from sayiir.runtime.context import Frame
+from sayiir.runtime.keeper import Keeper
+from sayiir.runtime.threads import LOOPS, THREADS, LoopThread, start_on_loop
+from sayiir.store.port import Claim, Fence, Moved
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from sayiir.store.base import ScriptedStore
+
+_log = logging.getLogger("sayiir")
+MAX_SIDE_BY_SIDE = 256
+"""Branches of one run that get a thread at once; more of them queue."""
+
+
+class Run:
+    """The live state of one run."""
+
+    def __init__(  # noqa: PLR0913
+        self,
+        store: ScriptedStore,
+        program: Program,
+        instance_id: str,
+        number: int,
+        metadata: Any,
+        *,
+        salt: int = 0,
+        caller_loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.store = store
+        self.program = program
+        self.number = number
+        self.clock = store.clock
+        self.worker: str | None = store.worker_name
+        self.frame = Frame(program.name, instance_id, metadata, self.worker, salt, self)
+        self.cause: BaseException | None = None
+        self.causes: dict[int, BaseException] = {}
+        self.stopping = False
+        self._changed = threading.Condition()
+        self._fences: dict[int, Fence] = {}
+        self._cancels: list[Callable[[], None]] = []
+        self._inbox: deque[Claim] = deque()
+        self._queue: deque[Claim] = deque()
+        self._active = 0
+        self._over = False
+        self._error: BaseException | None = None
+        self._caller_loop = caller_loop
+        self._loop_thread: LoopThread | None = None
+        self._context = contextvars.copy_context()
+
+    # --- what the executor asks for -------------------------------------------------------------------------------
+
+    def hold(self, fence: Fence) -> None:
+        """Note a claim that this run holds, so that it is kept alive and given back."""
+        self._fences[fence.token] = fence
+
+    def let_go(self, fence: Fence) -> None:
+        """Forget a claim."""
+        if self._fences.get(fence.token) == fence:
+            del self._fences[fence.token]
+
+    def fences(self) -> list[Fence]:
+        """Return the claims that this run holds."""
+        return list(self._fences.values())
+
+    def sleep(self, until: int) -> None:
+        """Wait until a time of the store; a cancel, a pause or the end of the run wakes it at once."""
+        with self._changed:
+            while not self.stopping and (left := until - self.store.now()) > 0:
+                self.clock.wait(self._changed, left / 1_000_000)
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return the event loop that this run's async tasks share."""
+        if self._caller_loop is not None:
+            return self._caller_loop
+        with self._changed:
+            if self._loop_thread is None:
+                self._loop_thread = LOOPS.take()
+            return self._loop_thread.loop
+
+    def abandon_loop(self) -> None:
+        """Let go of a loop that a task blocks; later tasks get another."""
+        with self._changed:
+            thread, self._loop_thread = self._loop_thread, None
+        if thread is not None:
+            thread.stuck = True
+            LOOPS.give(thread)
+
+    def add_cancel(self, cancel: Callable[[], None]) -> None:
+        """Note how to cancel something that is running."""
+        with self._changed:
+            self._cancels.append(cancel)
+            stopping = self.stopping
+        if stopping:
+            cancel()
+
+    def remove_cancel(self, cancel: Callable[[], None]) -> None:
+        """Forget it: it has ended."""
+        with self._changed:
+            self._cancels.remove(cancel)
+
+    def cancelled(self) -> bool:
+        """Return whether the run is called off (for `ctx.cancelled`)."""
+        return self.stopping
+
+    def heartbeat(self) -> None:
+        """Keep the claims alive now, and learn at once what was requested."""
+        beats = self.store.heartbeat(self.fences())
+        if any(beat.lost for beat in beats):
+            raise ClaimLostError("the claim was lost; what this task returns will be refused")
+        if any(beat.request == "cancel" for beat in beats):
+            self.call_off()
+
+    def call_off(self) -> None:
+        """Stop: no further task starts, sleeping and async work is woken and cancelled."""
+        with self._changed:
+            self.stopping = True
+            cancels = list(self._cancels)
+            self._changed.notify_all()
+        for cancel in cancels:
+            cancel()
+
+    # --- the run as a whole ---------------------------------------------------------------------------------------
+
+    def execute(self, claims: tuple[Claim, ...]) -> None:
+        """Move these tokens, and all that come of them, until nothing can move.
+
+        Raises:
+            BackendError: the store failed; the instance can be resumed.
+            KeyboardInterrupt, SystemExit: likewise.
+        """
+        # Nobody can steer a run whose store only it knows.
+        keeper = None if self.store.private else Keeper.of(self.store)
+        if keeper is not None:
+            keeper.add(self)
+        try:
+            if len(claims) == 1:
+                self._inbox.append(claims[0])
+            else:
+                self._start_all(claims)
+            while (claim := self._next()) is not None:
+                self._after(self._drive(claim))
+        except BaseException:
+            self.call_off()
+            self._give_back()
+            raise
+        finally:
+            if keeper is not None:
+                keeper.remove(self)
+            self._end_loop()
+        if self._error is not None:
+            self._give_back()
+            raise self._error
+
+    def _next(self) -> Claim | None:
+        with self._changed:
+            while not self._inbox and self._active and not self._over and self._error is None:
+                self.clock.wait(self._changed, None)
+            if self._over or self._error is not None or not self._inbox:
+                return None
+            return self._inbox.popleft()
+
+    def _drive(self, claim: Claim) -> Moved:
+        from sayiir.runtime.executor import drive
+
+        try:
+            return drive(self, claim)
+        except ClaimLostError:
+            # Cancelled, paused, replaced or taken over: whoever did it has written the instance's state.
+            self.let_go(claim.fence)
+            return Moved("stopped")
+
+    def _after(self, moved: Moved) -> None:
+        match moved.kind:
+            case "forked":
+                self._start_all(moved.claims)
+            case "joined":
+                self._continue(moved.claims[0])
+            case "finished":
+                with self._changed:
+                    self._over = True
+                self.call_off()
+            case _:
+                pass
+
+    def _continue(self, claim: Claim) -> None:
+        if claim.fence.token == 0:
+            with self._changed:
+                self._inbox.append(claim)
+                self._changed.notify_all()
+        else:
+            self._start_all((claim,))
+
+    def _start_all(self, claims: tuple[Claim, ...]) -> None:
+        for claim in claims:
+            self.hold(claim.fence)
+        with self._changed:
+            self._queue.extend(claims)
+            starting = self._take_from_queue()
+        for claim in starting:
+            self._start(claim)
+
+    def _take_from_queue(self) -> list[Claim]:
+        starting = []
+        while self._queue and self._active < MAX_SIDE_BY_SIDE and not self._over:
+            self._active += 1
+            starting.append(self._queue.popleft())
+        return starting
+
+    def _start(self, claim: Claim) -> None:
+        op = self.program.ops[claim.position.node]
+        context = self._context.copy()
+        if isinstance(op, TaskOp) and op.is_async and op.metadata.isolation is None:
+            _, cancel = start_on_loop(self.loop(), self._branch_async(claim), context)
+            self.add_cancel(cancel)
+        else:
+            THREADS.start(lambda: context.run(self._branch, claim))
+
+    def _branch(self, claim: Claim) -> None:
+        try:
+            self._after(self._drive(claim))
+        except BaseException as error:  # noqa: BLE001 -- carried to the thread that waits for the run
+            self._report(error)
+        self._branch_ended()
+
+    async def _branch_async(self, claim: Claim) -> None:
+        from sayiir.runtime.executor import drive_async
+
+        try:
+            try:
+                moved = await drive_async(self, claim)
+            except ClaimLostError:
+                self.let_go(claim.fence)
+                moved = Moved("stopped")
+            self._after(moved)
+        except BaseException as error:  # noqa: BLE001 -- carried to the thread that waits for the run
+            if not self.stopping:
+                self._report(error)
+        self._branch_ended()
+
+    def _report(self, error: BaseException) -> None:
+        with self._changed:
+            if self._over:
+                # The instance has ended; what an abandoned branch still meets concerns nobody.
+                _log.debug("an abandoned branch of %r ended with %r", self.frame.instance_id, error)
+            elif self._error is None:
+                self._error = error
+        self.call_off()
+
+    def _branch_ended(self) -> None:
+        with self._changed:
+            self._active -= 1
+            starting = self._take_from_queue()
+            self._changed.notify_all()
+        for claim in starting:
+            self._start(claim)
+
+    def _give_back(self) -> None:
+        try:
+            self.store.release(self.fences())
+        except Exception:
+            # The claims run out by themselves; the error that brought us here matters more.
+            _log.exception("could not give back the claims of %r", self.frame.instance_id)
+
+    def _end_loop(self) -> None:
+        with self._changed:
+            thread, self._loop_thread = self._loop_thread, None
+        if thread is not None:
+            LOOPS.give(thread)

@@ -1,0 +1,1 @@
+"""The storage port and the stores behind it. Never imports `flow`."""

@@ -1,0 +1,157 @@
+"""The verbs of the port over a store's transaction: open it, run the script, tell who waits."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+from sayiir.clock import Clock
+from sayiir.core.lifecycle import State
+from sayiir.core.records import Record, Ref
+from sayiir.store import scripts
+from sayiir.store.hints import Hints
+from sayiir.store.port import (
+    Beat,
+    Claimed,
+    ConflictPolicy,
+    Created,
+    Fence,
+    Instance,
+    NewInstance,
+    Restart,
+    Signal,
+    View,
+)
+
+T = TypeVar("T")
+
+
+class ScriptedStore(ABC):
+    """A store that runs the shared scripts; a subclass supplies transactions over `Rows`."""
+
+    name: str
+    worker_name: str
+    private = False
+    """Whether only one run knows this store."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.clock = clock
+        self.hints = Hints(clock)
+
+    @abstractmethod
+    def _write(self, script: Callable[[Any], T]) -> T:
+        """Run a script in one writing transaction and return when it is durable."""
+
+    @abstractmethod
+    def _read(self, script: Callable[[Any], T]) -> T:
+        """Run a script on one consistent view."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Release everything; idempotent."""
+
+    def now(self) -> int:
+        """Return the store's time in microseconds since 1970."""
+        return self.clock.now()
+
+    def create(self, new: NewInstance, policy: ConflictPolicy, *, claim: bool) -> Created:
+        """Store a new instance (see the port)."""
+        created = self._write(lambda rows: scripts.create(rows, new, policy, claim=claim))
+        if policy == "terminate_existing":
+            self.hints.steered += 1
+        if not claim or policy == "terminate_existing":
+            self.hints.notify()
+        return created
+
+    def claim(self, instance_id: str, definition_hash: str, structure: str) -> Claimed:
+        """Claim what can move (see the port)."""
+        return self._write(lambda rows: scripts.claim(rows, instance_id, definition_hash, structure))
+
+    def peek_signal(self, fence: Fence, name: str, deadline: int | None) -> Signal | None:
+        """Return the oldest buffered signal (see the port)."""
+
+        def script(rows: Any) -> Signal | None:
+            instance = rows.instance_by_number(fence.instance)
+            found: Signal | None = rows.oldest_signal(instance.instance_id, name, deadline) if instance else None
+            return found
+
+        return self._read(script)
+
+    def heartbeat(self, fences: list[Fence]) -> list[Beat]:
+        """Extend claims (see the port)."""
+        return self._write(lambda rows: scripts.heartbeat(rows, fences))
+
+    def inspect(self, number: int) -> tuple[State | None, str | None]:
+        """Return status and request of an instance (see the port)."""
+        return self._read(lambda rows: scripts.inspect(rows, number))
+
+    def release(self, fences: list[Fence]) -> None:
+        """Give claims back (see the port)."""
+        if fences:
+            self._write(lambda rows: scripts.release(rows, fences))
+            self.hints.notify()
+
+    def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
+        """Buffer a signal (see the port)."""
+        return self._told(lambda rows: scripts.send_signal(rows, instance_id, name, payload, dedup_key))
+
+    def request_cancel(self, instance_id: str, reason: str | None, actor: str | None) -> State:
+        """Cancel or ask for it (see the port)."""
+        return self._steer(lambda rows: scripts.request_cancel(rows, instance_id, reason, actor))
+
+    def request_pause(self, instance_id: str, reason: str | None, actor: str | None) -> State:
+        """Pause or ask for it (see the port)."""
+        return self._steer(lambda rows: scripts.request_pause(rows, instance_id, reason, actor))
+
+    def unpause(self, instance_id: str) -> State:
+        """Let a paused instance go on (see the port)."""
+        return self._told(lambda rows: scripts.unpause(rows, instance_id))
+
+    def retry(self, instance_id: str, design: Callable[[Instance, list[Record]], Restart]) -> None:
+        """Bring an ended instance back to life (see the port)."""
+        self._told(lambda rows: scripts.retry(rows, instance_id, design))
+
+    def load(self, instance_id: str) -> View | None:
+        """Return an instance, or None (see the port)."""
+        return self._read(lambda rows: scripts.load(rows, instance_id))
+
+    def history(self, number: int) -> list[Record]:
+        """Return all records of an instance in order of start."""
+        return self._read(lambda rows: rows.records(number))
+
+    def value(self, number: int, ref: Ref) -> bytes:
+        """Return the JSON of a stored value."""
+        return self._read(lambda rows: rows.value(number, ref))
+
+    def structure(self, workflow_id: str, definition_hash: str) -> str:
+        """Return the stored text of a definition, "" when it is unknown."""
+        return self._read(lambda rows: rows.structure(workflow_id, definition_hash)) or ""
+
+    def owner_name(self, owner: int) -> str | None:
+        """Return the name of the process behind a claim."""
+        return self._read(lambda rows: rows.owner_name(owner))
+
+    def wait_for_hint(self, seen: int, timeout: float | None) -> int:
+        """Block until something may have changed (see the port)."""
+        return self.hints.wait(seen, timeout)
+
+    def _steer(self, script: Callable[[Any], T]) -> T:
+        result = self._write(script)
+        self.hints.steered += 1
+        self.hints.notify()
+        return result
+
+    def _told(self, script: Callable[[Any], T]) -> T:
+        result = self._write(script)
+        self.hints.notify()
+        return result
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,43 @@
+"""Wake-ups inside one process. A hint may be lost, doubled or late: the rows are the truth."""
+
+from __future__ import annotations
+
+import threading
+
+from sayiir.clock import Clock
+
+
+class Hints:
+    """A counter that grows with every change, and a way to wait for it to grow."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._condition = threading.Condition()
+        self._mark = 1
+        self._waiting = 0
+        self.steered = 0
+        """Counts what runners of tasks must look at: cancels, pauses, replacements, writes of other processes."""
+
+    def notify(self) -> None:
+        """Say that something changed."""
+        self._mark += 1
+        if self._waiting:
+            with self._condition:
+                self._condition.notify_all()
+
+    @property
+    def mark(self) -> int:
+        """The present count of changes."""
+        return self._mark
+
+    def wait(self, seen: int, timeout: float | None) -> int:
+        """Block until the count differs from `seen`, or for `timeout` seconds; return the count."""
+        with self._condition:
+            # Counted before looking: a notify between the look and the wait would otherwise see no waiter.
+            self._waiting += 1
+            try:
+                if self._mark == seen:
+                    self._clock.wait(self._condition, timeout)
+            finally:
+                self._waiting -= 1
+            return self._mark

@@ -1,0 +1,95 @@
+-- The first schema. Frozen once released: a change is a new numbered file.
+-- Times are microseconds since 1970 (UTC). A reference names a value inside an instance: token << 32 | step; 0 is the input.
+-- Value columns hold JSON text, or a BLOB that begins with the envelope of docs/FORMAT.md.
+
+CREATE TABLE sayiir_definitions (
+    workflow_id TEXT NOT NULL,
+    definition_hash TEXT NOT NULL,
+    structure TEXT NOT NULL,
+    PRIMARY KEY (workflow_id, definition_hash)
+) WITHOUT ROWID;
+
+-- AUTOINCREMENT: a number is never used again, so a late write of a replaced instance finds nothing.
+CREATE TABLE sayiir_instances (
+    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance_id TEXT NOT NULL UNIQUE,
+    workflow_id TEXT NOT NULL,
+    definition_hash TEXT NOT NULL,
+    status TEXT NOT NULL,
+    input NOT NULL,
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL,
+    output_ref INTEGER,
+    error TEXT,
+    reason TEXT,
+    actor TEXT,
+    request TEXT,
+    request_reason TEXT,
+    request_actor TEXT,
+    metadata TEXT,
+    priority INTEGER,
+    halted TEXT
+);
+
+-- The hot table: only unfinished instances have rows here.
+CREATE TABLE sayiir_tokens (
+    instance INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    node TEXT NOT NULL,
+    ref INTEGER NOT NULL,
+    step INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    iteration INTEGER NOT NULL,
+    crashes INTEGER NOT NULL,
+    keys TEXT,
+    parent INTEGER,
+    due_at INTEGER,
+    signal TEXT,
+    owner INTEGER,
+    epoch INTEGER NOT NULL,
+    until INTEGER,
+    moved_at INTEGER NOT NULL,
+    requested INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (instance, number)
+) WITHOUT ROWID;
+
+-- Append-only history: every attempt that ended and every structure that was passed. Each value is written once.
+CREATE TABLE sayiir_results (
+    instance INTEGER NOT NULL,
+    ref INTEGER NOT NULL,
+    node TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    iteration INTEGER NOT NULL,
+    attempt INTEGER NOT NULL,
+    status TEXT NOT NULL,
+    output,
+    parts TEXT,
+    source INTEGER NOT NULL,
+    error TEXT,
+    worker TEXT,
+    started_at INTEGER NOT NULL,
+    finished_at INTEGER NOT NULL,
+    superseded INTEGER NOT NULL DEFAULT 0,
+    PRIMARY KEY (instance, ref)
+) WITHOUT ROWID;
+
+-- First in, first out for each instance and name. Keyed by id, since a signal may come before its instance.
+CREATE TABLE sayiir_signals (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    instance_id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    payload NOT NULL,
+    dedup_key TEXT,
+    sent_at INTEGER NOT NULL,
+    consumed_at INTEGER
+);
+CREATE INDEX sayiir_signals_waiting ON sayiir_signals (instance_id, name, id) WHERE consumed_at IS NULL;
+CREATE UNIQUE INDEX sayiir_signals_dedup ON sayiir_signals (instance_id, name, dedup_key) WHERE dedup_key IS NOT NULL;
+
+-- Processes that hold claims. A live one holds a lock on its byte of the file "<database>-owners".
+CREATE TABLE sayiir_owners (
+    owner INTEGER PRIMARY KEY AUTOINCREMENT,
+    name TEXT NOT NULL,
+    started_at INTEGER NOT NULL
+);

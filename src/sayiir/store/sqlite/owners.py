@@ -1,0 +1,95 @@
+"""Which processes are alive: each owner holds a lock on its own byte of the file "<database>-owners".
+
+The operating system drops the lock when the process dies, however it dies, so a dead owner's claims are free at once.
+POSIX record locks belong to the process and vanish when *any* descriptor of the file is closed in it, hence one
+descriptor for each file and process, shared and counted here. They are not inherited by fork.
+Where the platform has no record locks, owners of other processes count as alive until their claims run out.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+try:
+    import fcntl
+except ImportError:  # pragma: no cover -- Windows
+    fcntl = None  # type: ignore[assignment]
+
+_FIRST = 1024
+_CHECKPOINT = 0
+
+
+class _LockFile:
+    """The process's one descriptor of a lock file."""
+
+    def __init__(self, path: str) -> None:
+        self.fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.pid = os.getpid()
+        self.users = 0
+        self.owners: set[int] = set()
+
+
+_FILES: dict[str, _LockFile] = {}
+_MUTEX = threading.Lock()
+
+
+class Owners:
+    """One backend's view of the lock file; `path` None means a database that no other process can see."""
+
+    def __init__(self, path: str | None) -> None:
+        self._path = None if path is None else os.path.realpath(path)
+        self._local: set[int] = set()
+        if self._path is None or fcntl is None:
+            return
+        with _MUTEX:
+            file = _FILES.get(self._path)
+            if file is None or file.pid != os.getpid():
+                # After a fork the parent's locks are not ours; its descriptor is left alone.
+                file = _FILES[self._path] = _LockFile(self._path)
+            file.users += 1
+            self._file = file
+
+    def hold(self, owner: int) -> None:
+        """Show this owner as alive until `drop`, or the end of the process."""
+        self._local.add(owner)
+        if self._path is not None and fcntl is not None:
+            with _MUTEX:
+                self._file.owners.add(owner)
+                fcntl.lockf(self._file.fd, fcntl.LOCK_EX, 1, _FIRST + owner)
+
+    def drop(self, owner: int) -> None:
+        """Show this owner as dead."""
+        self._local.discard(owner)
+        if self._path is not None and fcntl is not None:
+            with _MUTEX:
+                self._file.owners.discard(owner)
+                fcntl.lockf(self._file.fd, fcntl.LOCK_UN, 1, _FIRST + owner)
+
+    def alive(self, owner: int) -> bool:
+        """Return whether the owner's process lives. Asked inside a write transaction, so two never ask at once."""
+        if self._path is None:
+            return owner in self._local
+        if fcntl is None:  # pragma: no cover -- Windows
+            return True
+        with _MUTEX:
+            if owner in self._file.owners:
+                return True
+            try:
+                fcntl.lockf(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST + owner)
+            except OSError:
+                return True
+            fcntl.lockf(self._file.fd, fcntl.LOCK_UN, 1, _FIRST + owner)
+            return False
+
+    def close(self) -> None:
+        """Drop what is held; the descriptor is closed with its last user."""
+        for owner in list(self._local):
+            self.drop(owner)
+        if self._path is None or fcntl is None:
+            return
+        with _MUTEX:
+            self._file.users -= 1
+            if self._file.users == 0 and self._file.pid == os.getpid():
+                os.close(self._file.fd)
+                del _FILES[self._path]

@@ -1,0 +1,255 @@
+"""`SqliteBackend`: connections, durability, owners and hints around the shared scripts."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import socket
+import threading
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from sayiir.clock import SYSTEM_CLOCK, Clock
+from sayiir.core.records import Move
+from sayiir.errors import BackendError
+from sayiir.store import scripts
+from sayiir.store.base import ScriptedStore
+from sayiir.store.port import Fence, Moved, Signal
+from sayiir.store.sqlite.commit import GroupCommit
+from sayiir.store.sqlite.filesystem import file_system, is_network
+from sayiir.store.sqlite.migrate import migrate
+from sayiir.store.sqlite.owners import Owners
+from sayiir.store.sqlite.rows import SqliteRows
+
+T = TypeVar("T")
+_POLL_SECS = 0.05
+_INHERITED: list[object] = []
+
+
+class SqliteBackend(ScriptedStore):
+    """A backend on one SQLite file, shared by threads and processes of one host.
+
+    Args:
+        path: the file; it and its tables are made when missing. ":memory:" lives as long as the object.
+        durability: "full" survives a power cut; "normal" survives a crash of the process, and may lose the last moments
+            at a power cut, but never breaks.
+        lock_timeout: seconds to wait for other processes' writes before BackendError.
+
+    Raises:
+        ValueError: durability or lock_timeout is out of range.
+        BackendError: the file cannot be opened, or is not a SQLite database.
+        SchemaVersionError: the file was made by a newer release.
+
+    >>> import tempfile, pathlib
+    >>> from sayiir import Flow, SqliteBackend, run_durable_workflow
+    >>> path = pathlib.Path(tempfile.mkdtemp()) / "runs.db"
+    >>> with SqliteBackend(path) as backend:
+    ...     run_durable_workflow(Flow("w").then(lambda x: x + 1).build(), "a", 1, backend).output
+    2
+    """
+
+    name = "sqlite"
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = ":memory:",
+        *,
+        durability: Literal["full", "normal"] = "full",
+        lock_timeout: float = 10.0,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        if durability not in ("full", "normal"):
+            raise ValueError(f'durability must be "full" or "normal", not {durability!r}')
+        if isinstance(lock_timeout, bool) or not 0 <= lock_timeout <= 86_400:
+            raise ValueError(f"lock_timeout must be from 0 to 86400 seconds, not {lock_timeout!r}")
+        super().__init__(clock)
+        self.path = os.fspath(path)
+        self.durability = durability
+        self._lock_timeout = lock_timeout
+        self._in_memory = self.path == ":memory:"
+        self._pid = os.getpid()
+        self._closed = False
+        self._reader: tuple[sqlite3.Connection, SqliteRows] | None = None
+        self._reader_lock = threading.Lock()
+        self._writer: sqlite3.Connection | None = None
+        self._owners: Owners | None = None
+        try:
+            self._open()
+        except sqlite3.Error as error:
+            self._shut()
+            raise self._explain(error) from error
+        except BaseException:
+            self._shut()
+            raise
+        _OPEN.add(self)
+
+    def _open(self) -> None:
+        if not self._in_memory:
+            self._check_place()
+        self._writer = self._connect()
+        migrate(self._writer, self.path, self.clock.now())
+        self._owners = Owners(None if self._in_memory else self.path + "-owners")
+        self.worker_name = f"{socket.gethostname()}:{self._pid}"
+        cursor = self._writer.execute(
+            "INSERT INTO sayiir_owners (name, started_at) VALUES (?, ?)", (self.worker_name, self.clock.now())
+        )
+        self._owner = cursor.lastrowid or 0
+        self._owners.hold(self._owner)
+        self._rows = SqliteRows(self._writer, self._owner, self.clock.now, self._owners.alive)
+        self._group = GroupCommit(self._writer, self._rows, self._explain)
+
+    def _check_place(self) -> None:
+        folder = Path(self.path).resolve().parent
+        if not folder.is_dir():
+            raise BackendError(f"cannot open {self.path!r}: folder {str(folder)!r} does not exist; create it first")
+        kind = file_system(folder)
+        if is_network(kind):
+            raise BackendError(
+                f"{self.path!r} lies on a network file system ({kind}), where SQLite's locks and write-ahead log are "
+                "not safe; use a local disk, or PostgreSQL for several hosts"
+            )
+        if kind is not None and kind.startswith(("fuse", "9p")):
+            warnings.warn(
+                f"{self.path!r} lies on {kind}; SQLite is only safe there when the file is used from one host",
+                stacklevel=4,
+            )
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            self.path, timeout=self._lock_timeout, isolation_level=None, check_same_thread=False, cached_statements=256
+        )
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {'FULL' if self.durability == 'full' else 'NORMAL'}")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    # --- transactions ---------------------------------------------------------------------------------------------
+
+    def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
+        """Write what happened and move the token (see the port)."""
+        moved: Moved = self._write(lambda rows: scripts.checkpoint(rows, fence, move, consume, hold))
+        if moved.kind != "continue":
+            self.hints.notify()
+        return moved
+
+    def _write(self, script: Callable[[Any], T]) -> T:
+        self._check_usable()
+        result: T = self._group.run(script)
+        return result
+
+    def _read(self, script: Callable[[Any], T]) -> T:
+        if self._in_memory:
+            return self._write(script)  # its one connection is the writer's
+        self._check_usable()
+        with self._reader_lock:
+            try:
+                if self._reader is None:
+                    connection = self._connect()
+                    assert self._owners is not None  # noqa: S101 -- made with the writer
+                    self._reader = connection, SqliteRows(connection, self._owner, self.clock.now, self._owners.alive)
+                connection, rows = self._reader
+                connection.execute("BEGIN")
+                try:
+                    return script(rows)
+                finally:
+                    connection.execute("ROLLBACK")
+            except sqlite3.Error as error:
+                raise self._explain(error) from error
+
+    def _check_usable(self) -> None:
+        if self._closed:
+            raise BackendError(f"the backend of {self.path!r} is closed; open another SqliteBackend")
+        if self._pid != os.getpid():
+            raise BackendError(
+                f"the backend of {self.path!r} was opened before a fork; SQLite connections do not survive it: "
+                "open a SqliteBackend of its own in the child process"
+            )
+
+    def _explain(self, error: sqlite3.Error) -> BackendError:
+        text = str(error)
+        fixes = (
+            ("locked", f"another process kept writing for {self._lock_timeout:g}s; try again or raise lock_timeout"),
+            ("not a database", "the file is something else; give another path"),
+            ("malformed", "the file is damaged; restore it from a backup"),
+            ("readonly", "make the file and its folder writable"),
+            ("unable to open", "check the path and its permissions"),
+            ("full", "the disk is full; free some space, nothing was lost"),
+        )
+        fix = next((fix for word, fix in fixes if word in text), "see the cause")
+        explained = BackendError(f"SQLite on {self.path!r}: {text}; {fix}")
+        explained.__cause__ = error
+        return explained
+
+    # --- hints ----------------------------------------------------------------------------------------------------
+
+    def wait_for_hint(self, seen: int, timeout: float | None) -> int:
+        """Block until something may have changed (see the port); other processes' writes are found by polling."""
+        deadline = None if timeout is None else self.clock.monotonic() + timeout
+        version = self._data_version()
+        while True:
+            left = _POLL_SECS if deadline is None else min(_POLL_SECS, deadline - self.clock.monotonic())
+            if left <= 0:
+                return self.hints.mark
+            mark = self.hints.wait(seen, left)
+            if mark != seen:
+                return mark
+            if (changed := self._data_version()) != version:
+                self.hints.steered += 1
+                self.hints.notify()
+                version = changed
+
+    def _data_version(self) -> int:
+        if self._in_memory:
+            return 0
+        if self._reader is None:
+            self._read(lambda rows: None)
+        with self._reader_lock:
+            self._check_usable()
+            assert self._reader is not None  # noqa: S101 -- just made
+            return int(self._reader[0].execute("PRAGMA data_version").fetchone()[0])
+
+    # --- ends -----------------------------------------------------------------------------------------------------
+
+    def abandon(self) -> None:
+        """Let this owner look dead without giving its claims back, as a crash would; for tests."""
+        assert self._owners is not None  # noqa: S101 -- made with the writer
+        self._owners.drop(self._owner)
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections; idempotent. Claims still held are free for others at once."""
+        if not self._closed and self._pid == os.getpid():
+            self._shut()
+
+    def _shut(self) -> None:
+        self._closed = True
+        _OPEN.discard(self)
+        with self._reader_lock:
+            if self._reader is not None:
+                self._reader[0].close()
+                self._reader = None
+        if self._writer is not None:
+            self._writer.close()
+        if self._owners is not None:
+            self._owners.close()
+
+    def __repr__(self) -> str:
+        return f"SqliteBackend({self.path!r}, durability={self.durability!r})"
+
+
+_OPEN: set[SqliteBackend] = set()
+
+
+def _keep_inherited() -> None:
+    # A forked child must not even close the parent's connections: that would drop the parent's file locks.
+    _INHERITED.extend(_OPEN)
+    _OPEN.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_keep_inherited)
