@@ -69,7 +69,7 @@ class WorkflowError(RuntimeError):
 
     code: ClassVar[str] = "workflow_error"
 
-    def __init__(self, message: str = "", **data: Any) -> None:
+    def __init__(self, message: str = "", /, **data: Any) -> None:
         super().__init__(message)
         self.__dict__.update(data)
 

@@ -137,7 +137,7 @@ def test_an_attempt_that_is_not_over_lasts_to_the_end() -> None:
 
 
 def test_rounds_of_a_loop_are_counted_from_one() -> None:
-    assert "round 3 · attempt 1" in timeline_table([bar(iteration=2)])
+    assert "round 3 · attempt 1" in timeline_table([bar(iteration=3)])
 
 
 @pytest.mark.parametrize("span", [0, 1, 999, 10_000, 61 * SECOND, 86_400 * SECOND * 400, 10**18])

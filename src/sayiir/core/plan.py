@@ -220,10 +220,11 @@ def _decide(op: Op, position: Position, token: int) -> Decision:
         case SignalOp():
             return Await(op.node.signal, op.node.timeout_secs)
         case ForkOp():
-            # A branch token counts its own steps; it continues from the value the fork got.
+            # A branch token counts on from its parent's steps, so that after a retry, which starts above every step
+            # taken before, no branch can write over what an earlier life of it wrote.
             return Fork(
                 tuple(
-                    (number, Position(first.id, position.ref), isinstance(first, TaskOp))
+                    (number, Position(first.id, position.ref, position.step), isinstance(first, TaskOp))
                     for number, _, first in op.branches
                 )
             )

@@ -161,14 +161,18 @@ Op: TypeAlias = TaskOp | DelayOp | SignalOp | ForkOp | EndBranch | EndRoute | En
 class Program:
     """A compiled definition."""
 
-    __slots__ = ("_prepared", "end", "first", "first_signal", "hash", "name", "ops", "owners", "structure")
+    __slots__ = ("_numbers", "_prepared", "end", "first", "first_signal", "hash", "name", "ops", "structure")
 
     def __init__(self, graph: Graph, definition_hash: str, structure: str) -> None:
         self.name = graph.name
         self.hash = definition_hash
         self.structure = structure
         self.ops: dict[str, Op] = {}
-        self.owners: dict[int, tuple[str, str]] = {}
+        # Branch tokens are numbered by the definition, in the order of the text, so that every run, every worker and a
+        # later retry name a branch's token alike.
+        forks = (node for node in walk(graph.nodes) if isinstance(node, ForkNode))
+        branches = ((node.id, index) for node in forks for index in range(len(node.branches)))
+        self._numbers = {branch: number for number, branch in enumerate(branches, 1)}
         self.end = EndOp()
         self.ops[END] = self.end
         self._prepared = False
@@ -223,10 +227,8 @@ class Program:
     def _fork(self, node: ForkNode, following: Op, token: int) -> Op:
         fork = self._add(ForkOp(node, self._add(TaskOp(node.join, following))))
         branches = []
-        for branch in node.branches:
-            # Numbered by the definition, so that every run and every worker names a branch's token alike.
-            number = len(self.owners) + 1
-            self.owners[number] = (node.id, branch.name)
+        for index, branch in enumerate(node.branches):
+            number = self._numbers[node.id, index]
             branches.append((number, branch.name, self._sequence(branch.nodes, EndBranch(fork, branch, token), number)))
         fork.branches = tuple(branches)
         return fork

@@ -35,29 +35,6 @@ def difference(stored: str, given: str) -> str:
     return "\n".join(line for line in diff if not line.startswith(("---", "+++", "@@")))
 
 
-def long_branches(text: str) -> set[str]:
-    """Return the names of a definition's fork branches that have a line of output of their own.
-
-    A branch of one task is named like the task, and the task's output is the branch's.
-    """
-    found: set[str] = set()
-    lines = [(len(line) - len(line.lstrip()), line.strip()) for line in text.splitlines()]
-    enclosing: dict[int, str] = {}
-    for index, (depth, line) in enumerate(lines):
-        enclosing[depth] = line
-        if line.startswith("branch ") and enclosing.get(depth - 2, "").startswith("fork "):
-            name = json.loads(line[len("branch ") :])
-            inside = []
-            for deeper, inner in lines[index + 1 :]:
-                if deeper <= depth:
-                    break
-                if deeper == depth + 2:
-                    inside.append(inner)
-            if len(inside) > 1 or not inside[0].startswith(f"task {_quoted(name)}"):
-                found.add(name)
-    return found
-
-
 def _quoted(text: str) -> str:
     return json.dumps(text)
 

@@ -375,7 +375,8 @@ class ForkBuilder(Generic[In, Out]):
         if not self._branches:
             raise ValueError("a fork needs at least one branch: .fork().branch(task).join(task)")
         join = self._flow._names.task(task_func, name, "join")
-        fork_id = "||".join(branch.name for branch in self._branches)
+        # Joined, the only branch's name would be the id of its first task too; no name may end in the mark.
+        fork_id = "||".join(branch.name for branch in self._branches) + ("||" if len(self._branches) == 1 else "")
         return self._flow._close(ForkNode(fork_id, tuple(self._branches), join))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, overload
 
 from sayiir.core.graph import RetryFilter, TaskMetadata
@@ -99,7 +99,12 @@ def task(name_or_function: Any = None, /, *, name: str | None = None, **options:
 def declaration_of(function: Any) -> TaskDeclaration | None:
     """Return what `@task` declared about a callable, or None."""
     found = getattr(function, _ATTRIBUTE, None)
-    return found if isinstance(found, TaskDeclaration) else None
+    if isinstance(found, TaskDeclaration):
+        return found
+    if isinstance(function, functools.partial) and (inner := declaration_of(function.func)) is not None:
+        # Several partials of one task may stand in a flow, so they share what was declared, but not the name.
+        return TaskDeclaration(None, inner.metadata)
+    return None
 
 
 def is_async_callable(function: Any) -> bool:
@@ -181,13 +186,17 @@ def checked(data: TaskMetadata) -> TaskMetadata:
         isinstance(data.priority, bool) or not isinstance(data.priority, int) or not 1 <= data.priority <= 5
     ):
         raise ValueError(f"priority must be an int from 1 to 5, not {data.priority!r}")
+    for name in ("display_name", "description", "version"):
+        text = getattr(data, name)
+        if text is not None and not isinstance(text, str):
+            raise ValueError(f"{name} must be a string, not {text!r}")  # noqa: TRY004 -- one error for all options
     if data.isolation not in (None, "process"):
         raise ValueError(f'isolation must be None or "process", not {data.isolation!r}')
     for name in ("retry_on", "no_retry_on"):
         _check_filter(name, getattr(data, name))
-    if data.tags is None:
-        return data
-    return TaskMetadata(**{**{f: getattr(data, f) for f in data.__dataclass_fields__ if f != "_"}, "tags": _tags(data.tags)})
+    retries = retry_policy(data.retries)
+    tags = None if data.tags is None else _tags(data.tags)
+    return replace(data, retries=retries, tags=tags)
 
 
 def _tags(tags: Any) -> list[str]:

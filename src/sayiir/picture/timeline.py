@@ -46,7 +46,7 @@ class TimelineBar:
         kind: kind of the node, as `iter_nodes()` has it.
         status: how it ended or where it stands.
         attempt: number of the attempt, from 1.
-        iteration: number of the loop's round, from 0; None outside of loops.
+        iteration: number of the loop's round, from 1; None outside of loops.
         start_us: start, microseconds since the epoch.
         end_us: end; None for not over, which is drawn to the latest time of all bars.
         worker: who ran it.
@@ -153,7 +153,7 @@ def _row(bar: TimelineBar, first: int, last: int, grid: str) -> str:
 def _facts(bar: TimelineBar) -> str:
     facts = [f"attempt {bar.attempt}"]
     if bar.iteration is not None:
-        facts.insert(0, f"round {bar.iteration + 1}")
+        facts.insert(0, f"round {bar.iteration}")
     if bar.worker:
         facts.append(f"on {one_line(bar.worker)}")
     return f'<span class="sy-small">{xml(" · ".join(facts))}</span>'

@@ -19,7 +19,7 @@ from sayiir.errors import (
 from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_workflow
 from sayiir.runtime.executor import ChainError, run_chain
 from sayiir.runtime.failure import describe, read_failure, to_error
-from sayiir.runtime.run import Run
+from sayiir.runtime.run import Caller, Run
 from sayiir.runtime.context import Frame
 from sayiir.runtime.status import WorkflowStatus, status_of
 from sayiir.store.memory import InMemoryBackend
@@ -27,8 +27,6 @@ from sayiir.store.port import Claimed, ConflictPolicy, NewInstance, View
 from sayiir.store.scripts import not_found
 
 if TYPE_CHECKING:
-    import asyncio
-
     from sayiir.flow.workflow import Workflow
     from sayiir.store.base import ScriptedStore
 
@@ -70,9 +68,9 @@ def run_workflow(
         if backend is not None:
             raise ValueError("backend= needs instance_id=: a durable run has a name")
         checked_policy(conflict_policy)
-        return _run_in_memory(checked_workflow(workflow), input_data, None)
-    run, view = _durable(workflow, instance_id, input_data, backend, conflict_policy, 0.0, None)
-    return _output_or_error(run, view)
+        return run_in_memory(checked_workflow(workflow), input_data, None)
+    run, view = durable(workflow, instance_id, input_data, backend, conflict_policy, 0.0, None)
+    return output_or_error(run, view)
 
 
 def run_durable_workflow(
@@ -103,7 +101,7 @@ def run_durable_workflow(
         BackendError: the store failed; the instance can be resumed.
         ValueError: an argument is not allowed.
     """
-    _, view = _durable(workflow, instance_id, input_data, backend, conflict_policy, busy_timeout, None)
+    _, view = durable(workflow, instance_id, input_data, backend, conflict_policy, busy_timeout, None)
     return status_of(view)
 
 
@@ -127,7 +125,7 @@ def resume_workflow(
         InstanceBusyError: another live runner moves it.
         BackendError: the store failed.
     """
-    return status_of(_resume(workflow, instance_id, backend, busy_timeout, None)[1])
+    return status_of(resume(workflow, instance_id, backend, busy_timeout, None)[1])
 
 
 # --- durable ------------------------------------------------------------------------------------------------------
@@ -151,14 +149,14 @@ def new_instance(workflow: Workflow[Any, Any], instance_id: str, input_data: Any
     )
 
 
-def _durable(  # noqa: PLR0913
+def durable(  # noqa: PLR0913
     workflow: Workflow[Any, Any],
     instance_id: str,
     input_data: Any,
     backend: ScriptedStore | None,
     conflict_policy: ConflictPolicy | None,
     busy_timeout: float,
-    loop: asyncio.AbstractEventLoop | None,
+    caller: Caller | None,
 ) -> tuple[Run | None, View]:
     policy = checked_policy(conflict_policy)
     store = InMemoryBackend(private=True) if backend is None else checked_backend(backend)
@@ -167,17 +165,17 @@ def _durable(  # noqa: PLR0913
     if not created.is_new:
         return None, _loaded(store, instance_id)
     assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
-    run = _run(store, workflow, created.instance.instance_id, created.instance.number, created.instance.created_at, loop)
+    run = _run(store, workflow, created.instance.instance_id, created.instance.number, created.instance.created_at, caller)
     run.execute((created.claim,))
-    return _carry_on(run, workflow, loop)
+    return _carry_on(run, workflow, caller)
 
 
-def _resume(
+def resume(
     workflow: Workflow[Any, Any],
     instance_id: str,
     backend: ScriptedStore,
     busy_timeout: float,
-    loop: asyncio.AbstractEventLoop | None,
+    caller: Caller | None,
 ) -> tuple[Run | None, View]:
     program = checked_workflow(workflow).program.prepare()
     store = checked_backend(backend)
@@ -185,13 +183,13 @@ def _resume(
     if not claimed.claims:
         return None, _loaded(store, instance_id)
     instance = claimed.instance
-    run = _run(store, workflow, instance_id, instance.number, instance.created_at, loop)
+    run = _run(store, workflow, instance_id, instance.number, instance.created_at, caller)
     run.execute(claimed.claims)
-    return _carry_on(run, workflow, loop)
+    return _carry_on(run, workflow, caller)
 
 
 def _carry_on(
-    run: Run, workflow: Workflow[Any, Any], loop: asyncio.AbstractEventLoop | None
+    run: Run, workflow: Workflow[Any, Any], caller: Caller | None
 ) -> tuple[Run, View]:
     """Take up what became due while the run was busy with other tokens, so that it stops only when all of it waits."""
     view = _ours(run)
@@ -206,7 +204,7 @@ def _carry_on(
         if not claimed.claims:
             break
         instance = claimed.instance
-        run = _run(run.store, workflow, instance.instance_id, instance.number, instance.created_at, loop)
+        run = _run(run.store, workflow, instance.instance_id, instance.number, instance.created_at, caller)
         run.execute(claimed.claims)
         view = _ours(run)
     return run, view
@@ -247,9 +245,9 @@ def _run(  # noqa: PLR0913
     instance_id: str,
     number: int,
     created_at: int,
-    loop: asyncio.AbstractEventLoop | None,
+    caller: Caller | None,
 ) -> Run:
-    return Run(store, workflow.program, instance_id, number, workflow.metadata, salt=created_at, caller_loop=loop)
+    return Run(store, workflow.program, instance_id, number, workflow.metadata, salt=created_at, caller=caller)
 
 
 def _loaded(store: ScriptedStore, instance_id: str) -> View:
@@ -259,7 +257,7 @@ def _loaded(store: ScriptedStore, instance_id: str) -> View:
     return view
 
 
-def _output_or_error(run: Run | None, view: View) -> Any:
+def output_or_error(run: Run | None, view: View) -> Any:
     status = status_of(view)
     if status.is_completed():
         return status.output
@@ -277,7 +275,7 @@ def _output_or_error(run: Run | None, view: View) -> Any:
 # --- in memory ----------------------------------------------------------------------------------------------------
 
 
-def _run_in_memory(workflow: Workflow[Any, Any], value: Any, loop: asyncio.AbstractEventLoop | None) -> Any:
+def run_in_memory(workflow: Workflow[Any, Any], value: Any, caller: Caller | None) -> Any:
     program = workflow.program.prepare()
     if program.first_signal is not None:
         raise WorkflowError(
@@ -287,15 +285,15 @@ def _run_in_memory(workflow: Workflow[Any, Any], value: Any, loop: asyncio.Abstr
             node_id=program.first_signal,
         )
     op: Op = program.first
-    if not op.inline or loop is not None:
+    if not op.inline or caller is not None:
         nan = isinstance(op, TaskOp) and op.codec.allow_nan
-        return _run_transient(workflow, op, encode(value, allow_nan=nan), loop)
+        return _run_transient(workflow, op, encode(value, allow_nan=nan), caller)
     run = _Bare(Frame(program.name, program.name, workflow.metadata, None, 0, None))
     try:
         op, value = run_chain(run, op, value)
     except ChainError as stopped:
         raise _chain_error(stopped, program.name) from stopped.error
-    return value if type(op) is EndOp else _run_transient(workflow, op, value, loop)
+    return value if type(op) is EndOp else _run_transient(workflow, op, value, caller)
 
 
 class _Bare:
@@ -317,7 +315,7 @@ def _chain_error(stopped: ChainError, workflow_id: str) -> WorkflowError:
     return to_error(failure, workflow_id, workflow_id, error)
 
 
-def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, loop: asyncio.AbstractEventLoop | None) -> Any:
+def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, caller: Caller | None) -> Any:
     """Run from an operation on, over a store that only this run knows, waiting through delays."""
     program = workflow.program
     store = InMemoryBackend(history=False, private=True)
@@ -328,11 +326,11 @@ def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, loop: async
     assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
     claims = (created.claim,)
     while True:
-        run = _run(store, workflow, program.name, created.instance.number, created.instance.created_at, loop)
+        run = _run(store, workflow, program.name, created.instance.number, created.instance.created_at, caller)
         run.execute(claims)
         view = _loaded(store, program.name)
         if view.instance.status in TERMINAL:
-            return _output_or_error(run, view)
+            return output_or_error(run, view)
         claimed = store.claim(program.name, program.hash, program.structure)
         if not claimed.claims and claimed.due_at is not None:
             run.sleep(claimed.due_at)

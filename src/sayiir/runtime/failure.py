@@ -29,6 +29,16 @@ _CLASSES: dict[str, type[TaskError]] = {
 }
 
 
+class ChildError(Exception):
+    """An exception that a task raised in a child process, as far as text can tell it."""
+
+    def __init__(self, error_type: str, message: str, trace: str, *, retryable: bool) -> None:
+        super().__init__(message)
+        self.error_type = error_type
+        self.trace = trace
+        self.retryable = retryable
+
+
 def cut(text: str, limit: int) -> str:
     """Return the text, cut with "…" to a number of UTF-8 bytes, and storable (no half surrogate pairs)."""
     data = text.encode("utf-8", "backslashreplace")
@@ -39,6 +49,8 @@ def cut(text: str, limit: int) -> str:
 
 def describe(error: BaseException, op: TaskOp, position: Position) -> Failure:
     """Return what is stored about an exception that a task raised."""
+    if isinstance(error, ChildError):
+        return Failure(error.error_type, str(error), op.id, op.id, position.attempt, error.trace)
     try:
         message = str(error)
     except Exception as broken:  # noqa: BLE001 -- a user's __str__ may do anything
@@ -68,6 +80,8 @@ def trace_of(error: BaseException) -> str:
 
 def is_retryable(error: BaseException, metadata: TaskMetadata) -> bool:
     """Return whether the task's filters let this failure be retried."""
+    if isinstance(error, ChildError):
+        return error.retryable  # judged in the child, where the exception itself was at hand
     if isinstance(error, NonRetryableError):
         return False
     if metadata.no_retry_on is not None and _matches(error, metadata.no_retry_on):

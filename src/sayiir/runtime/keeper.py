@@ -51,7 +51,8 @@ class Keeper:
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._keep, name="sayiir-keeper", daemon=True)
                 self._thread.start()
-        self._needed.set()
+        if not self._needed.is_set():
+            self._needed.set()
 
     def remove(self, run: Run) -> None:
         """Leave a run alone."""
@@ -59,7 +60,7 @@ class Keeper:
             self._runs.pop(id(run), None)
 
     def _keep(self) -> None:
-        seen = steered = 0
+        seen = 0
         beaten = None
         while True:
             if not self._runs:
@@ -73,9 +74,9 @@ class Keeper:
             if store is None:
                 return
             try:
-                seen = store.wait_for_hint(seen, _LOOK_SECS)
-                if store.hints.steered != steered:
-                    steered = store.hints.steered
+                steered = store.wait_for_steering(seen, _LOOK_SECS)
+                if steered != seen:
+                    seen = steered
                     self.look(store)
                 now = store.clock.monotonic()
                 if beaten is None or now - beaten > CLAIM_TTL / 3:

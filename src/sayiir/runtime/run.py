@@ -31,6 +31,27 @@ MAX_SIDE_BY_SIDE = 256
 """Branches of one run that get a thread at once; more of them queue."""
 
 
+class Caller:
+    """An asyncio caller: its loop runs the async tasks, and its cancellation calls the run off."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._run: Run | None = None
+        self._gone = False
+
+    def attach(self, run: Run) -> None:
+        """Note the run that is under way."""
+        self._run = run
+        if self._gone:
+            run.call_off()
+
+    def leave(self) -> None:
+        """Call the run off: the caller does not wait for it any more. The instance stays resumable."""
+        self._gone = True
+        if self._run is not None:
+            self._run.call_off()
+
+
 class Run:
     """The live state of one run."""
 
@@ -43,7 +64,7 @@ class Run:
         metadata: Any,
         *,
         salt: int = 0,
-        caller_loop: asyncio.AbstractEventLoop | None = None,
+        caller: Caller | None = None,
     ) -> None:
         self.store = store
         self.program = program
@@ -62,9 +83,11 @@ class Run:
         self._active = 0
         self._over = False
         self._error: BaseException | None = None
-        self._caller_loop = caller_loop
+        self._caller_loop = None if caller is None else caller.loop
         self._loop_thread: LoopThread | None = None
         self._context = contextvars.copy_context()
+        if caller is not None:
+            caller.attach(self)
 
     # --- what the executor asks for -------------------------------------------------------------------------------
 

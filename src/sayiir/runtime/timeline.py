@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from sayiir.core.outline import long_branches, outline
 from sayiir.core.records import Record
-from sayiir.core.structure import long_branches
 from sayiir.core.values import unpack
 from sayiir.runtime.failure import read_failure
 from sayiir.runtime.status import moment
@@ -86,7 +86,7 @@ def find_record(  # noqa: PLR0913
         ValueError: a short id that several nodes have.
     """
     done = [record for record in records if record.status == "completed" and not record.superseded]
-    if not step and task_id in long_branches(structure):
+    if not step and task_id in long_branches(outline(structure)):
         name = f"::{task_id.rpartition('/')[2]}"
         branches = [r for r in done if r.kind == "fork_branch" and r.node.endswith(name)]
         return branches[-1] if branches else None

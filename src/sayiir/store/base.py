@@ -60,8 +60,8 @@ class ScriptedStore(ABC):
         """Store a new instance (see the port)."""
         created = self._write(lambda rows: scripts.create(rows, new, policy, claim=claim))
         if policy == "terminate_existing":
-            self.hints.steered += 1
-        if not claim or policy == "terminate_existing":
+            self.hints.steer()
+        elif not claim:
             self.hints.notify()
         return created
 
@@ -137,10 +137,13 @@ class ScriptedStore(ABC):
         """Block until something may have changed (see the port)."""
         return self.hints.wait(seen, timeout)
 
+    def wait_for_steering(self, seen: int, timeout: float | None) -> int:
+        """Block until runners must look: likewise, but not woken by what the runners themselves do."""
+        return self.hints.wait_steered(seen, timeout)
+
     def _steer(self, script: Callable[[Any], T]) -> T:
         result = self._write(script)
-        self.hints.steered += 1
-        self.hints.notify()
+        self.hints.steer()
         return result
 
     def _told(self, script: Callable[[Any], T]) -> T:

@@ -13,10 +13,27 @@ class Hints:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._condition = threading.Condition()
+        self._steering = threading.Condition()
         self._mark = 1
+        self._steered = 1
         self._waiting = 0
-        self.steered = 0
-        """Counts what runners of tasks must look at: cancels, pauses, replacements, writes of other processes."""
+
+    def steer(self) -> None:
+        """Say that runners must look: a cancel, a pause, a replacement, or a write of another process."""
+        with self._steering:
+            self._steered += 1
+            self._steering.notify_all()
+        self.notify()
+
+    def wait_steered(self, seen: int, timeout: float | None) -> int:
+        """Block until the count of `steer` differs from `seen`, or for `timeout` seconds; return the count.
+
+        Apart from `wait`, so that who watches over runs is not woken by each of their ends.
+        """
+        with self._steering:
+            if self._steered == seen:
+                self._clock.wait(self._steering, timeout)
+            return self._steered
 
     def notify(self) -> None:
         """Say that something changed."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from sayiir.clock import SYSTEM_CLOCK, Clock
 from sayiir.core.lifecycle import State
 from sayiir.core.records import STEP_BITS, Move, Position, Record, Ref
+from sayiir.errors import BackendError
 from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
 from sayiir.store.compose import resolve
@@ -131,6 +132,8 @@ class MemoryRows:
     def add_records(self, number: int, records: tuple[Record, ...]) -> None:
         kept = self._records[number]
         for record in records:
+            if record.ref in kept:
+                raise BackendError(f"record {record.ref} of instance number {number} is written already")
             kept[record.ref] = record
 
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:

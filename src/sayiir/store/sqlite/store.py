@@ -189,18 +189,24 @@ class SqliteBackend(ScriptedStore):
 
     def wait_for_hint(self, seen: int, timeout: float | None) -> int:
         """Block until something may have changed (see the port); other processes' writes are found by polling."""
+        return self._watch(self.hints.wait, seen, timeout)
+
+    def wait_for_steering(self, seen: int, timeout: float | None) -> int:
+        """Block until runners must look (see the base)."""
+        return self._watch(self.hints.wait_steered, seen, timeout)
+
+    def _watch(self, wait: Callable[[int, float], int], seen: int, timeout: float | None) -> int:
         deadline = None if timeout is None else self.clock.monotonic() + timeout
         version = self._data_version()
         while True:
             left = _POLL_SECS if deadline is None else min(_POLL_SECS, deadline - self.clock.monotonic())
             if left <= 0:
-                return self.hints.mark
-            mark = self.hints.wait(seen, left)
+                return wait(seen, 0)
+            mark = wait(seen, left)
             if mark != seen:
                 return mark
             if (changed := self._data_version()) != version:
-                self.hints.steered += 1
-                self.hints.notify()
+                self.hints.steer()
                 version = changed
 
     def _data_version(self) -> int:

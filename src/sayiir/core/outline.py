@@ -1,0 +1,95 @@
+"""The stored text of a definition, read back as a tree: for readers that have no workflow object at hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+
+@dataclass(slots=True, eq=False)
+class Item:
+    """One line of the text. `word` is flow, task, delay, signal, loop, fork, branch, default, join, route, key, child."""
+
+    word: str
+    name: str
+    parent: Item | None = field(default=None, repr=False)
+    items: list[Item] = field(default_factory=list, repr=False)
+    number: int = 0
+    """For a fork's branch: the number of its token."""
+
+    def walk(self) -> Iterator[Item]:
+        """Yield this item and all below it, in the order of the text."""
+        stack = [self]
+        while stack:
+            item = stack.pop()
+            yield item
+            stack.extend(reversed(item.items))
+
+    def path(self) -> list[Item]:
+        """Return the items from the flow down to this one."""
+        found: list[Item] = []
+        item: Item | None = self
+        while item is not None:
+            found.append(item)
+            item = item.parent
+        return found[::-1]
+
+
+def outline(text: str) -> Item:
+    """Return the tree of a structure's text (see `core.structure`), its fork branches numbered as the compiler does."""
+    root, stack = Item("flow", ""), list[Item]()
+    for line in text.splitlines()[1:]:
+        depth = (len(line) - len(line.lstrip())) // 2
+        word, _, rest = line.strip().partition(" ")
+        name = json.JSONDecoder().raw_decode(rest)[0] if rest.startswith('"') else ""
+        if word == "flow":
+            root = Item(word, name)
+            stack = [root]
+            continue
+        parent = stack[depth - 1]
+        item = Item(word, name, parent)
+        parent.items.append(item)
+        del stack[depth:]
+        stack.append(item)
+    number = 0
+    for fork in root.walk():
+        if fork.word == "fork":
+            for branch in fork.items:
+                if branch.word == "branch":
+                    number += 1
+                    branch.number = number
+    return root
+
+
+def long_branches(root: Item) -> set[str]:
+    """Return the names of fork branches that have a line of output of their own.
+
+    A branch of one task is named like the task, and the task's output is the branch's.
+    """
+    return {
+        item.name
+        for item in root.walk()
+        if item.number and not (len(item.items) == 1 and item.items[0].word == "task" and item.items[0].name == item.name)
+    }
+
+
+def downstream(item: Item) -> set[str]:
+    """Return the ids of everything that comes after a node in the flow, itself and what encloses it included.
+
+    Branches beside it are not after it.
+    """
+    found = {node.name for node in item.walk()}
+    while (parent := item.parent) is not None:
+        after = parent.items[parent.items.index(item) + 1 :]
+        if parent.word in ("fork", "route") and item.word in ("branch", "default"):
+            after = [node for node in after if node.word == "join"]
+        for node in after:
+            found |= {inner.name for inner in node.walk() if inner.word not in ("branch", "default")}
+            found |= {f"{node.name}::{inner.name}" for inner in node.items if inner.number}
+        if item.number:
+            found.add(f"{parent.name}::{item.name}")
+        if parent.word in ("route", "loop", "child") or (parent.word == "fork" and item.word != "join"):
+            found.add(parent.name)
+        item = parent
+    return found - {""}
