@@ -15,7 +15,7 @@ from typing import Any
 from demo import outside, packages
 from demo.outside import note
 from demo.packages import Package
-from sayiir import Flow, LoopResult, RetryPolicy, Workflow, get_task_context, task
+from sayiir import Flow, LoopResult, RetryPolicy, Workflow, task
 
 # --- the values that go from task to task: stored as JSON, handed on as these types ----------------------------------
 
@@ -156,14 +156,22 @@ def list_obligations(catalogue: Catalogue) -> Catalogue:
 def all_clear(catalogue: Catalogue) -> Catalogue:
     """Write down that there is nothing to look at."""
     note()
-    return Catalogue(catalogue.packages, ["Every licence is permissive."])
+    return Catalogue(catalogue.packages, ["There is nothing to look at."])
+
+
+@task
+def conclude(routed: Routed) -> Catalogue:
+    """Say which way it went."""
+    note()
+    found = routed.result
+    return Catalogue(found.packages, [f"The strictest licence is {routed.branch}.", *found.remarks])
 
 
 @task(name="draft")
-def write_draft(reviewed: Routed) -> str:
+def write_draft(found: Catalogue) -> str:
     """Write the catalogue beside its final place."""
     note()
-    return outside.write_draft(reviewed.result)
+    return outside.write_draft(found)
 
 
 @task
@@ -192,11 +200,12 @@ catalogue = (
     .branch(batch_by_batch(hash_files), name="files")
     .branch(batch_by_batch(count_imports), name="imports")
     .join(merge)
-    .route(strictest_licence, keys=["permissive", "copyleft", "unknown"])
+    .route(strictest_licence, keys=["permissive", "copyleft"])
     .branch("permissive", all_clear)
     .branch("copyleft", list_obligations)
     .default_branch(list_obligations, name="list_unknown")
     .done()
+    .then(conclude)
     .delay("second_thoughts", "2s")
     .fork()
     .branch(write_draft)

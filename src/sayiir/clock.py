@@ -6,7 +6,6 @@ Times are integer microseconds since 1970 in UTC: exact, comparable, and the sam
 
 from __future__ import annotations
 
-import random
 import threading
 import time
 from typing import Protocol
@@ -54,6 +53,8 @@ class SystemClock:
         return condition.wait(timeout)
 
     def chance(self) -> float:
+        import random  # only where a retry asks for jitter
+
         return random.random()  # noqa: S311 -- jitter, not a secret
 
 

@@ -29,7 +29,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import TypeAliasType
 
-from sayiir.core import annotations, values
+from sayiir.core.values import annotations, faults, nesting
 from sayiir.core.values import (
     MAX_BYTES,
     MAX_DEPTH,
@@ -433,7 +433,7 @@ def test_depth_limit():
 
 
 def test_a_full_stack_is_called_too_deep():
-    assert values._explain(1, RecursionError()).limit == MAX_DEPTH
+    assert faults.explain(1, RecursionError()).limit == MAX_DEPTH
 
 
 def test_many_containers_and_brackets_in_texts_are_not_deep():
@@ -447,7 +447,7 @@ def test_depth_is_counted_exactly(value):
         inner = v.values() if isinstance(v, dict) else v if isinstance(v, list) else None
         return 0 if inner is None else 1 + max(map(depth, inner), default=0)
 
-    assert depth(value) == values._depth(encode(value))
+    assert depth(value) == nesting.depth_of(encode(value))
 
 
 def test_size_limit():

@@ -7,8 +7,10 @@ Ids are full ids: a node of a child flow is `child_0/task`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import KW_ONLY, dataclass, field, replace
 from typing import Any, Literal, TypeAlias
+
+import msgspec
+from msgspec.structs import replace
 
 from sayiir.core.retry import RetryPolicy
 
@@ -16,8 +18,19 @@ RetryFilter: TypeAlias = "type[BaseException] | tuple[type[BaseException], ...] 
 NodeKind: TypeAlias = Literal["task", "fork", "delay", "await_signal", "branch", "loop", "child_workflow"]
 
 
-@dataclass(frozen=True, slots=True)
-class TaskMetadata:
+class _Declared(msgspec.Struct, frozen=True):
+    """The fields that are also positional arguments."""
+
+    display_name: str | None = None
+    description: str | None = None
+    timeout_secs: float | None = None
+    retries: RetryPolicy | None = None
+    tags: list[str] | None = None
+    version: str | None = None
+    priority: int | None = None
+
+
+class TaskMetadata(_Declared, frozen=True, kw_only=True, repr_omit_defaults=True):
     """What is declared about a task; every field is optional.
 
     Args:
@@ -28,23 +41,17 @@ class TaskMetadata:
         tags: labels that a worker must have to run the task.
         version: free text; part of the definition's hash.
         priority: 1 (first) to 5 (last); 3 when not given.
+        retry_on: exception type, tuple of types, or predicate: only these failures are retried.
+        no_retry_on: likewise: these failures are never retried; wins over `retry_on`.
+        isolation: "process" runs every attempt in a child process.
     """
 
-    display_name: str | None = None
-    description: str | None = None
-    timeout_secs: float | None = None
-    retries: RetryPolicy | None = None
-    tags: list[str] | None = None
-    version: str | None = None
-    priority: int | None = None
-    _: KW_ONLY
-    retry_on: RetryFilter | None = field(default=None, repr=False)
-    no_retry_on: RetryFilter | None = field(default=None, repr=False)
+    retry_on: RetryFilter | None = None
+    no_retry_on: RetryFilter | None = None
     isolation: Literal["process"] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class NodeInfo:
+class NodeInfo(msgspec.Struct, frozen=True):
     """One node of a workflow, as `Workflow.iter_nodes()` lists it."""
 
     id: str
@@ -55,8 +62,7 @@ class NodeInfo:
     priority: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TaskNode:
+class TaskNode(msgspec.Struct, frozen=True):
     """A callable with its metadata."""
 
     id: str
@@ -65,16 +71,14 @@ class TaskNode:
     metadata: TaskMetadata = TaskMetadata()
 
 
-@dataclass(frozen=True, slots=True)
-class DelayNode:
+class DelayNode(msgspec.Struct, frozen=True):
     """A wait for a length of time; passes its input on."""
 
     id: str
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class SignalNode:
+class SignalNode(msgspec.Struct, frozen=True):
     """A wait for a named signal, whose payload becomes the value."""
 
     id: str
@@ -84,8 +88,7 @@ class SignalNode:
     on_timeout: Literal["fail", "continue"] = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class LoopNode:
+class LoopNode(msgspec.Struct, frozen=True):
     """A body repeated until it says done."""
 
     id: str
@@ -94,8 +97,7 @@ class LoopNode:
     on_max: Literal["fail", "exit_with_last"] = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Branch:
+class Branch(msgspec.Struct, frozen=True):
     """A named sequence: of a fork (the name is the key in the join's dict) or of a route (key None: the default)."""
 
     name: str
@@ -103,8 +105,7 @@ class Branch:
     key: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ForkNode:
+class ForkNode(msgspec.Struct, frozen=True):
     """Branches that run side by side, and the task that joins their outputs."""
 
     id: str
@@ -112,8 +113,7 @@ class ForkNode:
     join: TaskNode
 
 
-@dataclass(frozen=True, slots=True)
-class RouteNode:
+class RouteNode(msgspec.Struct, frozen=True):
     """A choice of one branch by the key that the key task returns."""
 
     id: str
@@ -127,8 +127,7 @@ class RouteNode:
         return next((branch for branch in self.branches if branch.key is None), None)
 
 
-@dataclass(frozen=True, slots=True)
-class ChildNode:
+class ChildNode(msgspec.Struct, frozen=True):
     """Another workflow's nodes in a namespace of their own."""
 
     id: str
@@ -139,8 +138,7 @@ class ChildNode:
 Node: TypeAlias = TaskNode | DelayNode | SignalNode | LoopNode | ForkNode | RouteNode | ChildNode
 
 
-@dataclass(frozen=True, slots=True)
-class Graph:
+class Graph(msgspec.Struct, frozen=True):
     """A whole definition."""
 
     name: str

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+
+import msgspec
 
 
-@dataclass(slots=True, eq=False)
-class Item:
+class Item(msgspec.Struct, eq=False):
     """One line of the text. `word` is flow, task, delay, signal, loop, fork, branch, default, join, route, key, child."""
 
     word: str
     name: str
-    parent: Item | None = field(default=None, repr=False)
-    items: list[Item] = field(default_factory=list, repr=False)
+    parent: Item | None = None
+    items: list[Item] = []
     number: int = 0
     """For a fork's branch: the number of its token."""
+
+    @property
+    def record_name(self) -> str:
+        """The node id that records of this item carry; "" for a route's branch, which has none."""
+        if self.word in ("branch", "default"):
+            return f"{self.parent.name}::{self.name}" if self.number and self.parent is not None else ""
+        return self.name
 
     def walk(self) -> Iterator[Item]:
         """Yield this item and all below it, in the order of the text."""
@@ -38,6 +44,8 @@ class Item:
 
 def outline(text: str) -> Item:
     """Return the tree of a structure's text (see `core.structure`), its fork branches numbered as the compiler does."""
+    import json
+
     root, stack = Item("flow", ""), list[Item]()
     for line in text.splitlines()[1:]:
         depth = (len(line) - len(line.lstrip())) // 2
@@ -79,16 +87,15 @@ def downstream(item: Item) -> set[str]:
 
     Branches beside it are not after it.
     """
-    found = {node.name for node in item.walk()}
+    found = {node.record_name for node in item.walk()}
     while (parent := item.parent) is not None:
         after = parent.items[parent.items.index(item) + 1 :]
         if parent.word in ("fork", "route") and item.word in ("branch", "default"):
             after = [node for node in after if node.word == "join"]
         for node in after:
-            found |= {inner.name for inner in node.walk() if inner.word not in ("branch", "default")}
-            found |= {f"{node.name}::{inner.name}" for inner in node.items if inner.number}
+            found |= {inner.record_name for inner in node.walk()}
         if item.number:
-            found.add(f"{parent.name}::{item.name}")
+            found.add(item.record_name)
         if parent.word in ("route", "loop", "child") or (parent.word == "fork" and item.word != "join"):
             found.add(parent.name)
         item = parent

@@ -48,6 +48,8 @@ class TaskOp:
         # attempt must get a fresh copy of the input, which a plain call does not keep.
         data = node.metadata
         self.inline = not node.is_async and data.timeout_secs is None and not data.isolation and data.retries is None
+        # Nor one at the end of a child workflow, whose mark only the planner passes through.
+        self.inline = self.inline and not isinstance(following, EndChild)
 
     def prepare(self) -> None:
         """Work out the codecs from the function's annotations (late, so that names may be defined after the build)."""

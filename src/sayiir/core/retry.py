@@ -3,11 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import KW_ONLY, dataclass
+
+import msgspec
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class _Growth(msgspec.Struct, frozen=True):
+    """The fields that are also positional arguments."""
+
+    max_retries: int = 2
+    initial_delay_secs: float = 1.0
+    backoff_multiplier: float = 2.0
+
+
+class RetryPolicy(_Growth, frozen=True, kw_only=True):
     """How often and how slowly a failed task is tried again.
 
     The delay before retry k (0, 1, …) is `initial_delay_secs * backoff_multiplier ** k`, capped by
@@ -27,10 +35,6 @@ class RetryPolicy:
     4.0
     """
 
-    max_retries: int = 2
-    initial_delay_secs: float = 1.0
-    backoff_multiplier: float = 2.0
-    _: KW_ONLY
     max_delay_secs: float | None = None
     jitter: float = 0.0
 

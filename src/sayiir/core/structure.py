@@ -7,9 +7,6 @@ change under running instances. The text is stored beside the hash, so that a mi
 
 from __future__ import annotations
 
-import difflib
-import hashlib
-import json
 from collections.abc import Iterator
 
 from sayiir.core.graph import ChildNode, DelayNode, ForkNode, Graph, LoopNode, Node, RouteNode, SignalNode, TaskNode
@@ -26,17 +23,23 @@ def structure(graph: Graph) -> str:
 
 def structure_hash(text: str) -> str:
     """Return the definition's hash: 64 hexadecimal digits."""
+    import hashlib
+
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def difference(stored: str, given: str) -> str:
     """Return the lines in which two structures differ, `-` for the stored and `+` for the given one."""
+    import difflib
+
     diff = difflib.unified_diff(stored.splitlines(), given.splitlines(), n=1, lineterm="")
     return "\n".join(line for line in diff if not line.startswith(("---", "+++", "@@")))
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text)
+def _quoted(value: str | list[str]) -> str:
+    import json
+
+    return json.dumps(value)
 
 
 def _task(word: str, node: TaskNode) -> str:
@@ -64,7 +67,7 @@ def _lines(nodes: tuple[Node, ...], depth: int) -> Iterator[tuple[int, str]]:
                     yield from _lines(branch.nodes, depth + 2)
                 yield depth + 1, _task("join", node.join)
             case RouteNode():
-                yield depth, f"route {_quoted(node.id)} keys={json.dumps(list(node.keys))}"
+                yield depth, f"route {_quoted(node.id)} keys={_quoted(list(node.keys))}"
                 yield depth + 1, _task("key", node.key)
                 for branch in node.branches:
                     yield depth + 1, "default" if branch.key is None else f"branch {_quoted(branch.key)}"

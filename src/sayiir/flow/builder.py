@@ -7,7 +7,6 @@ builder afterwards.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Generic, Literal, TypeVar, overload
 
@@ -114,14 +113,11 @@ class Flow(Generic[In, Out]):
     def __init__(self, name: str = "workflow", *, metadata: Any = None) -> None:
         if problem := name_problem("flow name", name, plain=False):
             raise ValueError(problem)
-        try:
-            self._metadata = None if metadata is None else json.loads(json.dumps(metadata, allow_nan=False))
-        except (TypeError, ValueError, RecursionError) as error:
-            raise TypeError(f"metadata of flow {name!r} must be a JSON value: {error}") from error
+        self._metadata = None if metadata is None else _copied(name, metadata)
         self._name = name
         self._names = _Names()
         self._nodes: list[Node] = []
-        self._open: list[str] = []
+        self._open: dict[object, str] = {}
 
     @overload
     def then(self: Flow[Unset, Unset], task_func: Callable[[A], Awaitable[B]], *, name: str | None = None) -> Flow[A, B]: ...
@@ -275,8 +271,9 @@ class Flow(Generic[In, Out]):
 
     def fork(self) -> ForkBuilder[In, Out]:
         """Start branches that run side by side on the same input; end them with `.join(…)`."""
-        self._open.append("a fork without .join(…); every .fork() needs one")
-        return ForkBuilder(self)
+        builder = ForkBuilder(self)
+        self._open[builder] = "a fork without .join(…); every .fork() needs one"
+        return builder
 
     def route(
         self, key_fn: Callable[[Out], str] | Callable[[Out], Awaitable[str]], *, keys: Sequence[str]
@@ -290,8 +287,9 @@ class Flow(Generic[In, Out]):
         Raises:
             ValueError: no keys, or a key that is not a string or stands twice.
         """
-        self._open.append("a route without .done(); every .route(…) needs one")
-        return BranchBuilder(self, key_fn, keys)
+        builder = BranchBuilder(self, key_fn, keys)
+        self._open[builder] = "a route without .done(); every .route(…) needs one"
+        return builder
 
     @overload
     def then_flow(self: Flow[Unset, Unset], workflow: Workflow[A, B]) -> Flow[A, B]: ...
@@ -315,7 +313,7 @@ class Flow(Generic[In, Out]):
             DefinitionError: the definition has mistakes; the text and `problems` list all of them.
         """
         graph = Graph(self._name, tuple(self._nodes), self._metadata)
-        found = [*self._names.problems, *(f"flow {self._name!r} has {text}" for text in self._open), *problems(graph)]
+        found = [*self._names.problems, *(f"flow {self._name!r} has {text}" for text in self._open.values()), *problems(graph)]
         if found:
             listed = found[0] if len(found) == 1 else f"{len(found)} mistakes:\n" + "\n".join(f"- {x}" for x in found)
             raise DefinitionError(f"cannot build flow {self._name!r}: {listed}", workflow_id=self._name, problems=found)
@@ -325,9 +323,22 @@ class Flow(Generic[In, Out]):
         self._nodes.append(node)
         return self
 
-    def _close(self, node: Node) -> Any:
-        self._open.pop()
+    def _check_open(self, builder: object) -> None:
+        if builder not in self._open:
+            raise DefinitionError(f"this fork or route of flow {self._name!r} has ended; start another with .fork() or .route(…)")
+
+    def _close(self, builder: object, node: Node) -> Any:
+        del self._open[builder]
         return self._add(node)
+
+
+def _copied(flow: str, metadata: Any) -> Any:
+    import json
+
+    try:
+        return json.loads(json.dumps(metadata, allow_nan=False))
+    except (TypeError, ValueError, RecursionError) as error:
+        raise TypeError(f"metadata of flow {flow!r} must be a JSON value: {error}") from error
 
 
 class ForkBuilder(Generic[In, Out]):
@@ -347,6 +358,7 @@ class ForkBuilder(Generic[In, Out]):
         Raises:
             ValueError: no step was given.
         """
+        self._flow._check_open(self)
         if not task_funcs:
             raise ValueError("a branch needs at least one task: .branch(task, …)")
         nodes = self._flow._names.sequence(task_funcs, name)
@@ -372,12 +384,13 @@ class ForkBuilder(Generic[In, Out]):
         Raises:
             ValueError: the fork has no branch.
         """
+        self._flow._check_open(self)
         if not self._branches:
             raise ValueError("a fork needs at least one branch: .fork().branch(task).join(task)")
         join = self._flow._names.task(task_func, name, "join")
         # Joined, the only branch's name would be the id of its first task too; no name may end in the mark.
         fork_id = "||".join(branch.name for branch in self._branches) + ("||" if len(self._branches) == 1 else "")
-        return self._flow._close(ForkNode(fork_id, tuple(self._branches), join))
+        return self._flow._close(self, ForkNode(fork_id, tuple(self._branches), join))
 
 
 class BranchBuilder(Generic[In, Out]):
@@ -438,13 +451,15 @@ class BranchBuilder(Generic[In, Out]):
         Raises:
             ValueError: a declared key has no branch and there is no default branch.
         """
+        self._flow._check_open(self)
         have = {branch.key for branch in self._branches}
         missing = [key for key in self._keys if key not in have]
         if missing and None not in have:
             raise ValueError(f"Route: missing branches for keys: {', '.join(missing)}")
-        return self._flow._close(RouteNode(self._id, self._key, self._keys, tuple(self._branches)))  # type: ignore[no-any-return]
+        return self._flow._close(self, RouteNode(self._id, self._key, self._keys, tuple(self._branches)))  # type: ignore[no-any-return]
 
     def _add(self, key: str | None, steps: Sequence[Step], name: str | None) -> BranchBuilder[In, Out]:
+        self._flow._check_open(self)
         if not steps:
             raise ValueError("a branch needs at least one task: .branch(key, task, …)")
         if any(branch.key == key for branch in self._branches):

@@ -7,10 +7,10 @@ and never wraps it, so that a task is called and tested like any function.
 from __future__ import annotations
 
 import functools
-import inspect
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar, overload
+
+import msgspec
 
 from sayiir.core.graph import RetryFilter, TaskMetadata
 from sayiir.core.retry import RetryPolicy
@@ -20,8 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 _ATTRIBUTE = "__sayiir_task__"
 
 
-@dataclass(frozen=True, slots=True)
-class TaskDeclaration:
+class TaskDeclaration(msgspec.Struct, frozen=True):
     """What `@task` attached to a function."""
 
     name: str | None
@@ -109,6 +108,8 @@ def declaration_of(function: Any) -> TaskDeclaration | None:
 
 def is_async_callable(function: Any) -> bool:
     """Return whether calling it gives a coroutine; looks through partials and callable objects."""
+    import inspect
+
     while isinstance(function, functools.partial):
         function = function.func
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004
@@ -196,7 +197,7 @@ def checked(data: TaskMetadata) -> TaskMetadata:
         _check_filter(name, getattr(data, name))
     retries = retry_policy(data.retries)
     tags = None if data.tags is None else _tags(data.tags)
-    return replace(data, retries=retries, tags=tags)
+    return msgspec.structs.replace(data, retries=retries, tags=tags)
 
 
 def _tags(tags: Any) -> list[str]:

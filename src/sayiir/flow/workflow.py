@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import deepcopy
 from typing import Any, Generic, TypeVar
 
 from sayiir.core.graph import Graph, NodeInfo, node_infos
@@ -35,8 +36,9 @@ class Workflow(Generic[In, Out]):
 
     @property
     def metadata(self) -> Any:
-        """What was given as `Flow(metadata=…)`."""
-        return self._graph.metadata
+        """What was given as `Flow(metadata=…)`: a copy, so that nobody changes the definition."""
+        metadata = self._graph.metadata
+        return deepcopy(metadata) if isinstance(metadata, dict | list) else metadata
 
     @property
     def graph(self) -> Graph:

@@ -6,10 +6,10 @@ subtasks by whoever starts them, so the frame is found wherever the task's own c
 
 from __future__ import annotations
 
-import hashlib
 from contextvars import ContextVar
-from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+import msgspec
 
 from sayiir.core.graph import TaskMetadata
 
@@ -21,8 +21,7 @@ class Link(Protocol):
     def heartbeat(self) -> None: ...
 
 
-@dataclass(frozen=True, slots=True)
-class TaskExecutionContext:
+class TaskExecutionContext(msgspec.Struct, frozen=True):
     """Read-only facts about the task that is running.
 
     Attributes:
@@ -46,7 +45,7 @@ class TaskExecutionContext:
     iteration: int = 1
     worker_id: str | None = None
     idempotency_key: str = ""
-    _link: Link | None = field(default=None, repr=False, compare=False)
+    _link: Link | None = None
 
     @property
     def cancelled(self) -> bool:
@@ -63,10 +62,22 @@ class TaskExecutionContext:
             self._link.heartbeat()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return TaskExecutionContext, (
-            self.workflow_id, self.instance_id, self.task_id, self.metadata, self.workflow_metadata, self.attempt,
-            self.iteration, self.worker_id, self.idempotency_key,
-        )  # fmt: skip
+        return TaskExecutionContext, self._facts()
+
+    # The link to the live run is no fact about the task: it is neither copied, compared nor shown.
+
+    def _facts(self) -> tuple[Any, ...]:
+        return msgspec.structs.astuple(self)[:-1]
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, TaskExecutionContext) and self._facts() == other._facts()
+
+    def __hash__(self) -> int:
+        return hash((self.instance_id, self.task_id, self.attempt, self.iteration))
+
+    def __repr__(self) -> str:
+        shown = zip(self.__struct_fields__, self._facts(), strict=False)
+        return f"TaskExecutionContext({', '.join(f'{name}={fact!r}' for name, fact in shown)})"
 
 
 class Frame:
@@ -97,6 +108,8 @@ class Frame:
 
     def context(self) -> TaskExecutionContext:
         """Return the public context."""
+        import hashlib  # only for those who ask
+
         parts = f"{self.workflow_id}\0{self.instance_id}\0{self.salt}\0{self.op.id}\0{self.iteration}"
         return TaskExecutionContext(
             self.workflow_id, self.instance_id, self.op.id, self.op.metadata, self.workflow_metadata, self.attempt,

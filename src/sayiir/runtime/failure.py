@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from typing import Any
 
 import msgspec
@@ -69,6 +68,8 @@ def describe(error: BaseException, op: TaskOp, position: Position) -> Failure:
 
 def trace_of(error: BaseException) -> str:
     """Return the traceback's text, from the first frame that is not ours."""
+    import traceback
+
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("sayiir.runtime"):
         trace = trace.tb_next

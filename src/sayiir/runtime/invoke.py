@@ -7,13 +7,13 @@ With `aio.py` the only file that knows the difference between sync and async. Wh
 from __future__ import annotations
 
 import contextvars
-import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sayiir.errors import TaskTimeoutError
 from sayiir.runtime.context import FRAME, Frame
+from sayiir.runtime.log import log
 from sayiir.runtime.threads import THREADS, start_on_loop
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from sayiir.core.program import TaskOp
     from sayiir.runtime.run import Run
 
-_log = logging.getLogger("sayiir")
 GRACE_SECS = 1.0
 """How long a timed-out or cancelled coroutine may take to clean up before it is abandoned."""
 
@@ -51,7 +50,7 @@ class _Leaks:
             self.running += 1
             self.total += 1
             running = self.running
-        _log.warning(
+        log().warning(
             "task %r still runs in its %s after it was given up; its result will be refused (%d such now). "
             'Use @task(isolation="process") where a timeout must really stop it',
             task_id,
@@ -216,7 +215,7 @@ async def in_thread(function: Callable[[], Any]) -> Any:
             loop.call_soon_threadsafe(deliver, result, failure)
         except RuntimeError:
             # The loop was closed meanwhile: nobody waits any more.
-            _log.debug("the loop ended before the result of %r came", function)
+            log().debug("the loop ended before the result of %r came", function)
 
     THREADS.start(job)
     return await future

@@ -6,19 +6,18 @@ checkpoint is what protects, this only makes things quick.
 
 from __future__ import annotations
 
-import logging
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any
 
 from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.errors import BackendError
+from sayiir.runtime.log import log
 from sayiir.store.port import CLAIM_TTL
 
 if TYPE_CHECKING:
     from sayiir.runtime.run import Run
 
-_log = logging.getLogger("sayiir")
 _IDLE_SECS = 5.0
 _LOOK_SECS = 0.5
 _KEEPERS: weakref.WeakKeyDictionary[Any, Keeper] = weakref.WeakKeyDictionary()
@@ -84,7 +83,7 @@ class Keeper:
                     self.beat(store)
             except BackendError as error:
                 # Closed, or its disk is in trouble: the runs themselves will meet it.
-                _log.debug("the keeper of %r could not look: %s", store, error)
+                log().debug("the keeper of %r could not look: %s", store, error)
                 if self._needed.wait(0) and not self._runs:
                     continue
                 threading.Event().wait(_LOOK_SECS)

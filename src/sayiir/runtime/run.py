@@ -8,7 +8,6 @@ back to the caller's thread, which waits for it; so no thread ever waits for ano
 from __future__ import annotations
 
 import contextvars
-import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from sayiir.core.program import Program, TaskOp
 from sayiir.errors import ClaimLostError
 from sayiir.runtime.context import Frame
 from sayiir.runtime.keeper import Keeper
+from sayiir.runtime.log import log
 from sayiir.runtime.threads import LOOPS, THREADS, LoopThread, start_on_loop
 from sayiir.store.port import Claim, Fence, Moved
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from sayiir.store.base import ScriptedStore
 
-_log = logging.getLogger("sayiir")
 MAX_SIDE_BY_SIDE = 256
 """Branches of one run that get a thread at once; more of them queue."""
 
@@ -283,7 +282,7 @@ class Run:
         with self._changed:
             if self._over:
                 # The instance has ended; what an abandoned branch still meets concerns nobody.
-                _log.debug("an abandoned branch of %r ended with %r", self.frame.instance_id, error)
+                log().debug("an abandoned branch of %r ended with %r", self.frame.instance_id, error)
             elif self._error is None:
                 self._error = error
         self.call_off()
@@ -301,7 +300,7 @@ class Run:
             self.store.release(self.fences())
         except Exception:
             # The claims run out by themselves; the error that brought us here matters more.
-            _log.exception("could not give back the claims of %r", self.frame.instance_id)
+            log().exception("could not give back the claims of %r", self.frame.instance_id)
 
     def _end_loop(self) -> None:
         with self._changed:

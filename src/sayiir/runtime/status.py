@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, TypeAlias, TypeVar
+
+import msgspec
 
 from sayiir.core.records import Failure
 from sayiir.core.values import codec_for, encode, plain, unpack
@@ -24,8 +25,7 @@ def moment(micros: int | None) -> datetime | None:
     return None if micros is None else _EPOCH + timedelta(microseconds=micros)
 
 
-@dataclass(frozen=True, slots=True)
-class ErrorDetail:
+class ErrorDetail(msgspec.Struct, frozen=True):
     """Why an instance failed."""
 
     error_type: str
@@ -36,8 +36,7 @@ class ErrorDetail:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
-class Parked:
+class Parked(msgspec.Struct, frozen=True):
     """One token that waits: where, for what, and until when."""
 
     node_id: str
@@ -46,8 +45,7 @@ class Parked:
     signal_name: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WorkflowStatus:
+class WorkflowStatus(msgspec.Struct, frozen=True):
     """An instance as it stood at one moment.
 
     `status` is one of completed, failed, cancelled, paused, in_progress, waiting, awaiting_signal; exactly one of the
@@ -75,7 +73,7 @@ class WorkflowStatus:
     definition_hash: str = ""
     created_at: datetime | None = None
     updated_at: datetime | None = None
-    parked: list[Parked] = field(default_factory=list)
+    parked: list[Parked] = []
 
     def is_completed(self) -> bool:
         """Whether it ended with an output."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
+
+import msgspec
 
 from sayiir.core.outline import long_branches, outline
 from sayiir.core.records import Record
@@ -13,8 +14,7 @@ from sayiir.runtime.status import moment
 from sayiir.store.port import Token
 
 
-@dataclass(frozen=True, slots=True)
-class TimelineEntry:
+class TimelineEntry(msgspec.Struct, frozen=True):
     """One line of an instance's history.
 
     Attributes:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
     from sayiir.store.base import ScriptedStore
@@ -23,6 +22,8 @@ def connect(url: str, **options: Any) -> ScriptedStore:
     >>> connect("memory://")
     InMemoryBackend()
     """
+    from urllib.parse import unquote, urlsplit
+
     parts = urlsplit(url) if isinstance(url, str) else None
     if parts is not None and parts.scheme == "memory" and not parts.netloc and parts.path in ("", "/"):
         from sayiir.store.memory import InMemoryBackend

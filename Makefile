@@ -1,0 +1,38 @@
+# Every target makes the environment it needs. PYTHON may name another interpreter (3.11 or newer).
+PYTHON ?= python3
+VENV := .venv
+PY := $(VENV)/bin/python
+ARGS ?=
+
+.PHONY: demo test check prove bench format clean
+
+demo: $(VENV)/.installed
+	$(PY) -m demo $(ARGS)
+
+test: $(VENV)/.installed
+	$(PY) -m pytest -n 2 --dist worksteal tests
+	$(PY) -m pytest -q --cov --cov-fail-under=100 tests/core tests/flow tests/picture
+
+check: $(VENV)/.installed
+	$(PY) -m ruff check .
+	$(PY) -m mypy
+	$(VENV)/bin/basedpyright
+	$(VENV)/bin/lint-imports
+
+prove: $(VENV)/.installed
+	SAYIIR_PROVE=1 $(PY) -m pytest --timeout 7200 tests/proof tests/conformance $(ARGS)
+
+bench: $(VENV)/.installed
+	$(PY) -m benchmarks.run $(ARGS)
+
+format: $(VENV)/.installed
+	$(PY) -m ruff check --fix .
+
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; make PYTHON=python3.12 names another one" if sys.version_info < (3, 11) else 0)'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[all,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .venv-peers demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
