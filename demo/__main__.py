@@ -1,4 +1,4 @@
-"""`python -m demo`: the story. Start a process, watch it die, start another; ask for the approval; show what came of it."""
+"""`python -m demo`: the story. Start a process, watch it die, start another; ask for the approval; show the result."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ except ImportError:
     sys.exit("The demo prints with rich: pip install 'sayiir[demo]'")
 
 from demo import outside, processes, report, show
-from demo.flow import Order, catalogue, conclude
+from demo.flow import Order, catalogue, merge
 from demo.page import page
 from demo.processes import INSTANCE, alone
 from demo.proof import Proof, compare
@@ -62,7 +62,7 @@ class Story:
         with self._watcher.watching():
             complaint = processes.follow(process, self._watcher.look)
         if process.returncode == -signal.SIGKILL:
-            show.say(self._console, "[bold red]killed by SIGKILL[/] half way; a new process goes on from the file")
+            show.say(self._console, "[bold red]killed by SIGKILL[/] in the midst of it; the file is all that is left")
         elif process.returncode == processes.INTERRUPTED:
             raise KeyboardInterrupt
         elif process.returncode:
@@ -75,12 +75,15 @@ class Story:
         if status.is_waiting() and status.wake_at is not None:
             left = (status.wake_at - datetime.now(UTC)).total_seconds()
             if left > 0:
-                show.say(self._console, f"it waits in [bold]{status.delay_id}[/]; its process has ended, nothing runs for {left:.1f} s")
+                self._parked(f"for {left:.1f} s more", status.delay_id)
                 time.sleep(left)
         elif status.is_awaiting_signal():
-            show.say(self._console, f"it waits for the signal [bold]{status.signal_name}[/]; its process has ended, it could wait for months")
+            self._parked("for a signal, for months if need be", status.signal_name)
             payload = {"approved": self._approved(), "by": _user()}
             self._client.send_signal(INSTANCE, status.signal_name or "", payload, dedup_key="demo")
+
+    def _parked(self, how_long: str, node: str | None) -> None:
+        show.say(self._console, f"it waits at [bold]{node}[/] {how_long}; its process has ended, nothing runs")
 
     def _approved(self) -> bool:
         if self._ask:
@@ -94,7 +97,9 @@ class Story:
         console, timeline = self._console, self._client.timeline(INSTANCE)
         proof = compare(outside.effects(), timeline)
         console.print()
-        report.catalogue(console, self._client.get_task_result(INSTANCE, conclude))
+        routed = self._client.get_task_result(INSTANCE, "branch_0")
+        packages = self._client.get_task_result(INSTANCE, merge).packages
+        report.catalogue(console, packages, routed["branch"], routed["result"]["remarks"])
         console.print()
         report.timeline(console, timeline, self._watcher)
         console.print()
@@ -115,7 +120,7 @@ class Story:
             ("Finished", str(proof.finished)),
             ("Failed and tried again", str(proof.failed)),
             ("Cut off by SIGKILL", str(proof.cut_off)),
-            ("Ran again after finishing", str(proof.ran_again)),
+            ("Ran again after finishing", str(proof.again)),
         ]
 
 
@@ -163,25 +168,31 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _open(stack: ExitStack, console: Console, options: argparse.Namespace, *, ask: bool) -> WorkflowClient:
-    """Return a client of the run to tell: the unfinished one that is there, or a fresh one."""
-    status = _found()
-    going_on = False
-    if status is not None and options.fresh is not True:
-        unfinished = not (status.is_completed() or status.is_failed() or status.is_cancelled())
-        show.say(console, f"there is a run that is [bold]{status.status}[/]" + (", as it was left" if unfinished else ""))
-        # A finished run is only shown again when that is asked for.
-        going_on = unfinished or options.fresh is False
-        if unfinished and ask and options.fresh is None:
-            going_on = Prompt.ask("  Go on with it or start fresh?", console=console, choices=["continue", "fresh"], default="continue") == "continue"
+    """Return a client of the run to tell: the one that is there, or a fresh one."""
+    going_on = _goes_on(console, fresh=options.fresh, ask=ask)
     if not going_on:
         processes.clear()
     client = WorkflowClient(stack.enter_context(SqliteBackend(processes.database())))
-    if going_on:
-        show.say(console, "going on with it")
-    else:
+    if not going_on:
         processes.begin(client, Order(limit=options.limit), killed=not options.no_kill)
-        show.say(console, "a fresh instance is accepted")
+    show.say(console, "going on with it" if going_on else "a fresh instance is accepted")
     return client
+
+
+def _goes_on(console: Console, *, fresh: bool | None, ask: bool) -> bool:
+    """Decide; an unfinished run is gone on with unless somebody says otherwise, a finished one is left behind."""
+    status = None if fresh else _found()
+    if status is None:
+        return False
+    show.say(console, f"there is a run that is [bold]{status.status}[/]")
+    if fresh is not None:
+        return True
+    if status.is_completed() or status.is_failed() or status.is_cancelled():
+        return False
+    if not ask:
+        return True
+    question = "  Go on with it, or start fresh?"
+    return Prompt.ask(question, console=console, choices=["continue", "fresh"], default="continue") == "continue"
 
 
 def _found() -> WorkflowStatus | None:

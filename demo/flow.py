@@ -24,7 +24,7 @@ from sayiir import Flow, LoopResult, RetryPolicy, Workflow, task
 class Order:
     """What is asked for: the input of the instance."""
 
-    rounds: int = 12
+    rounds: int = 20
     limit: int | None = None
 
 
@@ -109,8 +109,8 @@ def hash_files(work: Work) -> LoopResult[Work]:
     """Hash every file of the next packages, and compare with what the installer wrote down."""
     note()
     following = _next_round(work, packages.with_files)
-    if len(work.done) >= len(work.todo):
-        # Half of it is done. The batch is hashed, its checkpoint is not written yet: the worst moment to die.
+    if 3 * len(work.done) >= len(work.todo):
+        # In the midst of it, three tasks are running. This batch is hashed, its checkpoint is not written yet.
         outside.power_cut()
     return following
 
@@ -159,26 +159,21 @@ def all_clear(catalogue: Catalogue) -> Catalogue:
     return Catalogue(catalogue.packages, ["There is nothing to look at."])
 
 
-@task
-def conclude(routed: Routed) -> Catalogue:
-    """Say which way it went."""
-    note()
-    found = routed.result
-    return Catalogue(found.packages, [f"The strictest licence is {routed.branch}.", *found.remarks])
-
-
 @task(name="draft")
-def write_draft(found: Catalogue) -> str:
+def write_draft(routed: Routed) -> str:
     """Write the catalogue beside its final place."""
     note()
-    return outside.write_draft(found)
+    return outside.write_draft(routed.result)
 
 
 @task
 def publish(decision: Decision) -> str | None:
     """Put the draft in its place, if it was approved."""
     note()
-    return outside.publish(decision.draft) if decision.approval.approved else outside.discard(decision.draft)
+    if decision.approval.approved:
+        return outside.publish(decision.draft)
+    outside.discard(decision.draft)
+    return None
 
 
 # --- the workflow ----------------------------------------------------------------------------------------------------
@@ -205,7 +200,6 @@ catalogue = (
     .branch("copyleft", list_obligations)
     .default_branch(list_obligations, name="list_unknown")
     .done()
-    .then(conclude)
     .delay("second_thoughts", "2s")
     .fork()
     .branch(write_draft)

@@ -1,8 +1,8 @@
 """What the demonstration leaves outside of the database, all in one folder: effects that no rollback undoes.
 
 - `effects.jsonl`: one line for every time a task's code begins; the proof compares it with the timeline.
-- `power-cut`: while it is there, the flow kills its own process half way. Whoever dies removes it first: once is enough.
-- `inventory-….json`: the list that another program writes.
+- `power-cut`: while it is there, the flow kills its own process. Whoever dies removes it first: once is enough.
+- `inventory.json`: the list that another program writes.
 - `catalogue.json`, and its draft: the product.
 """
 
@@ -80,7 +80,7 @@ def power_cut() -> None:
 
 def start_exporter() -> None:
     """Start a program of its own that writes the inventory, and do not wait for it."""
-    subprocess.Popen(  # noqa: S603
+    subprocess.Popen(
         [sys.executable, "-m", "demo.outside", str(_inventory())],
         stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from importlib.metadata import Distribution, PackageNotFoundError, PackagePath, distribution, distributions
+from pathlib import Path
 
-MAX_SOURCE = 8_000_000
+MAX_SOURCE = 2_000_000
 """Bytes of source of one package that are parsed; giants are counted in part, so that the demo ends in time."""
 
 _COPYLEFT = ("gpl", "mpl", "mozilla", "eupl", "epl", "cddl", "sleepycat", "cecill", "ms-rl", "osl-", "eclipse public")
@@ -51,7 +52,7 @@ def with_files(package: Package) -> Package:
     count, size, altered = 0, 0, []
     for path in _files(package.name):
         try:
-            with path.locate().open("rb") as file:
+            with Path(path.locate()).open("rb") as file:
                 digest = hashlib.file_digest(file, "sha256")
                 size += file.tell()
         except OSError:
@@ -70,7 +71,7 @@ def with_imports(package: Package) -> Package:
         if path.suffix != ".py" or read > MAX_SOURCE:
             continue
         try:
-            source = path.locate().read_bytes()
+            source = Path(path.locate()).read_bytes()
             tree = ast.parse(source)
         except (OSError, SyntaxError, ValueError):
             continue  # gone, or a template that only looks like Python
@@ -100,16 +101,18 @@ def family_of(licence: str) -> str:
 
 
 def _licence(found: Distribution) -> str:
-    data = found.metadata
-    if given := data.get("License-Expression"):
-        return str(given)
-    classifiers = [text.split(" :: ") for text in data.get_all("Classifier") or []]
-    named = [parts[-1] for parts in classifiers if parts[0] == "License" and len(parts) > 2]  # noqa: PLR2004
+    if given := _field(found, "License-Expression"):
+        return given
+    classifiers = [text.split(" :: ") for text in found.metadata.get_all("Classifier") or []]
+    named = [parts[-1] for parts in classifiers if parts[0] == "License" and len(parts) > 2]
     if named:
         return " OR ".join(dict.fromkeys(text.replace(" License", "") for text in named))
     # Some put the whole text into this field; its first line is the name.
-    lines = (data.get("License") or "").strip().splitlines()
-    return str(lines[0][:60]) if lines else ""
+    return _field(found, "License").strip().partition("\n")[0][:60]
+
+
+def _field(found: Distribution, name: str) -> str:
+    return str(found.metadata[name]) if name in found.metadata else ""
 
 
 def _imported(tree: ast.AST) -> Iterator[str]:

@@ -24,7 +24,7 @@ def page(
 ) -> str:
     """Return the page of one instance."""
     bodies = {node.body.id for node in walk(workflow.graph.nodes) if isinstance(node, LoopNode)}
-    bars = [_bar(one, one.node_id in bodies) for one in timeline if one.kind in _BARS]
+    bars = [_bar(one, in_loop=one.node_id in bodies) for one in timeline if one.kind in _BARS]
     return run_page(
         workflow.graph,
         _states(workflow, status, timeline),
@@ -59,14 +59,14 @@ def _detail(lines: Sequence[TimelineEntry]) -> str | None:
 
 
 def _status(entry: TimelineEntry) -> Status:
-    return _STATUS.get(entry.status, cast(Status, entry.status))
+    return _STATUS.get(entry.status, cast("Status", entry.status))
 
 
-def _bar(entry: TimelineEntry, in_loop: bool) -> TimelineBar:
+def _bar(entry: TimelineEntry, *, in_loop: bool) -> TimelineBar:
     start = _micros(entry.started_at)
     return TimelineBar(
         entry.node_id,
-        cast(NodeKind, entry.kind),
+        cast("NodeKind", entry.kind),
         _status(entry),
         entry.attempt,
         entry.iteration if in_loop else None,

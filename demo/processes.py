@@ -18,7 +18,7 @@ from demo import outside
 from demo.flow import Order, catalogue
 from sayiir import SqliteBackend, WorkflowClient, resume_workflow
 
-INSTANCE = "catalogue"
+INSTANCE = "installed-packages"
 LOOK_SECS = 0.1
 INTERRUPTED = 130
 _OURS = ("catalogue.db*", "effects.jsonl", "inventory.json*", "catalogue.json*", "catalogue.draft.json*", "power-cut",
@@ -71,7 +71,7 @@ def start() -> subprocess.Popen[str]:
     """Start a process that moves the instance."""
     command = [sys.executable, "-m", "demo.processes"]
     environment = {**os.environ, outside.FOLDER: str(outside.folder())}
-    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)  # noqa: S603
+    return subprocess.Popen(command, env=environment, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
 
 
 def follow(process: subprocess.Popen[str], look: Callable[[], None]) -> str:
@@ -83,7 +83,7 @@ def follow(process: subprocess.Popen[str], look: Callable[[], None]) -> str:
             look()
         else:
             look()
-            assert process.stderr is not None  # noqa: S101 -- started with a pipe
+            assert process.stderr is not None  # started with a pipe
             return process.stderr.read()
 
 

@@ -9,44 +9,57 @@ from dataclasses import dataclass
 from demo.outside import Effect
 from sayiir.runtime.timeline import TimelineEntry
 
+Run = tuple[str, int, int, int]
+"""Node, iteration, attempt, process."""
+
 
 @dataclass(frozen=True)
 class Proof:
-    """The counts. The last three must be 0."""
+    """How many lines of the ledger are of which kind; `again` and `without_effect` must be 0."""
 
     began: int
     finished: int
     failed: int
     cut_off: int
-    ran_again: int
-    unrecorded: int
+    stopped: int
+    again: int
     without_effect: int
 
     @property
     def holds(self) -> bool:
-        """Whether nothing that had finished ran twice, and both tell the same story."""
-        return not (self.ran_again or self.unrecorded or self.without_effect)
+        """Whether nothing that had finished ran again, and nothing finished without having run."""
+        return not (self.again or self.without_effect)
 
 
 def compare(ledger: Sequence[Effect], timeline: Sequence[TimelineEntry]) -> Proof:
-    """Compare every line of the ledger with the task attempts of the timeline.
+    """Say of every line of the ledger what became of it.
 
-    An attempt that was cut off between its claim and its first line of code has no effect; no other may lack one.
+    Args:
+        ledger: what began, in the order in which it began.
+        timeline: what the database says about the same instance.
     """
-    began = Counter((line.node, line.iteration, line.attempt) for line in ledger)
-    attempts = {(one.node_id, one.iteration, one.attempt): one.status for one in timeline if one.kind == "task"}
-    finishing = {key[:2]: key[2] for key, status in attempts.items() if status == "completed"}
-    again = 0
-    for (node, iteration, attempt), count in began.items():
-        last = finishing.get((node, iteration))
-        if last is not None and attempt >= last:
-            again += count - (attempt == last)
+    statuses: dict[Run, str] = {_run(entry): entry.status for entry in timeline if entry.kind == "task"}
+    finished = {run[:2] for run, status in statuses.items() if status == "completed"}
+    counts, over = Counter[str](), set[tuple[str, int]]()
+    for line in ledger:
+        place = (line.node, line.iteration)
+        # What has no line of its own in the timeline was stopped by Ctrl-C, which counts as no attempt.
+        status = statuses.get((line.node, line.iteration, line.attempt, line.pid), "stopped")
+        counts["again" if place in over else status] += 1
+        if status == "completed":
+            over.add(place)
     return Proof(
         began=len(ledger),
-        finished=len(finishing),
-        failed=sum(began[key] for key, status in attempts.items() if status == "failed"),
-        cut_off=sum(began[key] for key, status in attempts.items() if status == "crashed"),
-        ran_again=again,
-        unrecorded=sum(key not in attempts for key in began),
-        without_effect=sum(status == "completed" and not began[key] for key, status in attempts.items()),
+        finished=counts["completed"],
+        failed=counts["failed"],
+        cut_off=counts["crashed"],
+        stopped=counts["stopped"],
+        again=counts["again"],
+        without_effect=len(finished - over),
     )
+
+
+def _run(entry: TimelineEntry) -> Run:
+    # A worker's name is "host:process".
+    pid = int((entry.worker_id or ":0").rpartition(":")[2])
+    return entry.node_id, entry.iteration, entry.attempt, pid

@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from rich.box import SIMPLE_HEAD
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.filesize import decimal
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from demo.flow import Catalogue
-from demo.packages import Package
+from demo.packages import MAX_SOURCE, Package
 from demo.proof import Proof
 from demo.show import LOOPS, Watcher, took
 from sayiir.runtime.timeline import TimelineEntry
@@ -29,9 +28,9 @@ _FAMILY = {"permissive": "green", "copyleft": "yellow", "unknown": "red"}
 # --- the catalogue ----------------------------------------------------------------------------------------------------
 
 
-def catalogue(console: Console, found: Catalogue) -> None:
-    """Print the product of the run."""
-    packages = sorted(found.packages, key=lambda package: -package.size)
+def catalogue(console: Console, found: Sequence[Package], route: str, remarks: Sequence[str]) -> None:
+    """Print the product of the run: the packages, and what the route's branch remarked."""
+    packages = sorted(found, key=lambda package: -package.size)
     console.print(_packages(packages, wide=console.width >= _WIDE))
     console.print()
     licences = Counter(one.licence or "none given" for one in packages)
@@ -42,17 +41,23 @@ def catalogue(console: Console, found: Catalogue) -> None:
     side_by_side.add_row(_counts("Licences", licences, 28), _counts("Imported most often", imports, 20))
     console.print(side_by_side)
     console.print()
-    remarks = Text("\n".join(found.remarks[:_TOP]))
-    console.print(Panel(remarks, title="What the route found", title_align="left", expand=False))
+    console.print(_panel(f"The strictest licence is {route}", Text("\n".join(remarks[:_TOP]))))
 
 
 def _table(title: str) -> Table:
-    return Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+    table.show_edge = table.pad_edge = False
+    return table
+
+
+def _panel(title: str, inside: RenderableType) -> Panel:
+    return Panel(inside, title=title, title_align="left", expand=False)
 
 
 def _packages(packages: Sequence[Package], *, wide: bool) -> Table:
     table = _table(f"The largest of {len(packages)} packages")
     table.show_footer = True
+    table.caption, table.caption_justify = f"imports: in the first {decimal(MAX_SOURCE)} of source of each", "left"
     table.add_column("Package", "Total", style="bold", max_width=24 if wide else 18, no_wrap=True)
     table.add_column("Version", max_width=14 if wide else 9, no_wrap=True)
     table.add_column("Licence", max_width=26 if wide else 14, no_wrap=True)
@@ -121,7 +126,7 @@ def timeline(console: Console, entries: Sequence[TimelineEntry], watcher: Watche
 
 
 def _length(entry: TimelineEntry) -> timedelta:
-    assert entry.started_at is not None  # noqa: S101 -- only such are shown
+    assert entry.started_at is not None  # only such are shown
     return (entry.finished_at or entry.started_at) - entry.started_at
 
 
@@ -133,17 +138,18 @@ def _lane(lines: Sequence[TimelineEntry], first: datetime, last: datetime, width
         return min(width - 1, int(width * ((moment - first) / timedelta(microseconds=1)) / span))
 
     for entry in lines:
-        assert entry.started_at is not None  # noqa: S101 -- only such are shown
+        assert entry.started_at is not None  # only such are shown
         number = watcher.number(entry.worker_id)
-        start, end = place(entry.started_at), place(entry.finished_at or last)
-        for cell in range(start, end + 1):
+        for cell in range(place(entry.started_at), place(entry.finished_at or last) + 1):
             cells[cell] = str(number % 10) if entry.kind == "task" else "·"
             styles[cell] = _COLOURS[number % len(_COLOURS)] if entry.kind == "task" else "dim"
+    for entry in lines:
         if entry.status in ("failed", "crashed"):
-            cells[start if entry.status == "failed" else end], styles[start] = "✗", "red"
+            cell = place(entry.finished_at or last)
+            cells[cell], styles[cell] = "✗", "bold red"
     lane = Text()
-    for cell, style in zip(cells, styles, strict=True):
-        lane.append(cell, style)
+    for character, style in zip(cells, styles, strict=True):
+        lane.append(character, style)
     return lane
 
 
@@ -159,9 +165,11 @@ def proof(console: Console, found: Proof, processes: int) -> None:
     table.add_row(f"= {found.finished}", "finished: their results are in the timeline, each once")
     table.add_row(f"+ {found.failed}", "failed, tried again")
     table.add_row(f"+ {found.cut_off}", f"cut off by SIGKILL, done again by the next of the {processes} processes")
-    table.add_row(str(found.ran_again), "finished and yet begun a second time")
-    if found.unrecorded or found.without_effect:
-        table.add_row(str(found.unrecorded), "in the ledger, but not in the timeline")
-        table.add_row(str(found.without_effect), "in the timeline, but not in the ledger")
-    verdict = "[bold green]✓ Nothing that had finished ran twice.[/]" if found.holds else "[bold red]✗ This must not happen.[/]"
-    console.print(Panel(Group(table, Text(), Text.from_markup(verdict)), title="Proof", title_align="left", expand=False))
+    if found.stopped:
+        table.add_row(f"+ {found.stopped}", "stopped by Ctrl-C, done again when it went on")
+    table.add_row(f"+ {found.again}", "had finished before, and ran again all the same")
+    if found.without_effect:
+        table.add_row(str(found.without_effect), "finished without having begun")
+    good = Text("✓ Nothing that had finished ran twice.", "bold green")
+    verdict = good if found.holds else Text("✗ The ledger and the timeline disagree: this must not happen.", "bold red")
+    console.print(_panel("Proof", Group(table, Text(), verdict)))

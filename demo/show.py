@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.markup import escape
 from rich.padding import Padding
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn
 from rich.rule import Rule
 
 from demo.flow import read_inventory
@@ -23,7 +23,13 @@ from demo.processes import INSTANCE
 from sayiir import WorkflowClient
 from sayiir.runtime.timeline import TimelineEntry
 
-LOOPS = {"child_0/read_metadata": "metadata", "child_1/hash_files": "sizes and hashes", "child_2/count_imports": "imports"}
+LOOPS = {
+    "child_0/read_metadata": "metadata",
+    "child_1/hash_files": "sizes and hashes",
+    "child_2/count_imports": "imports",
+}
+"""The three loops: the node of each body, and what it is called here."""
+
 _QUIET = ("input", "loop", "fork", "fork_branch", "branch", "child_workflow")
 
 
@@ -51,7 +57,6 @@ class Watcher:
             BarColumn(None),
             MofNCompleteColumn(),
             TextColumn("packages"),
-            TimeElapsedColumn(),
         )
         with Progress(*columns, console=self._console, transient=True, expand=True) as self._progress:
             self._bars = {}
@@ -74,13 +79,15 @@ class Watcher:
         name = escape(entry.node_id.rpartition("/")[2])
         if entry.kind in _QUIET or (entry.status == "completed" and self._goes_on(entry, timeline)):
             return
-        if entry.status == "failed":
-            self._console.print(f"  [yellow]↻[/] {name:<22}[yellow]{escape(entry.error or '')}[/]  {by}", soft_wrap=True)
-        elif entry.status == "crashed":
-            which = f", round {entry.iteration}" if entry.node_id in LOOPS else ""
-            self._console.print(f"  [red]✗[/] {name:<22}[red]cut off by the kill{which}; runs again[/]  {by}")
-        else:
-            self._console.print(f"  [green]✓[/] {name:<22}{self._about(entry):<12}{by}")
+        match entry.status:
+            case "failed":
+                mark, about = "[yellow]↻[/]", f"[yellow]{escape(entry.error or '')}[/] "
+            case "crashed":
+                which = f", round {entry.iteration}" if entry.node_id in LOOPS else ""
+                mark, about = "[red]✗[/]", f"[red]cut off by the kill{which}; runs again[/] "
+            case _:
+                mark, about = "[green]✓[/]", f"{self._about(entry):<12}"
+        self._console.print(f"  {mark} {name:<22}{about}{by}", soft_wrap=True)
 
     def _goes_on(self, entry: TimelineEntry, timeline: Sequence[TimelineEntry]) -> bool:
         """Return whether this is a loop's round that is not its last."""
@@ -91,8 +98,8 @@ class Watcher:
     def _about(self, entry: TimelineEntry) -> str:
         if entry.node_id in LOOPS:
             return f"{entry.iteration} rounds"
-        assert entry.started_at is not None  # noqa: S101 -- it has ended
-        assert entry.finished_at is not None  # noqa: S101 -- it has ended
+        assert entry.started_at is not None  # it has ended
+        assert entry.finished_at is not None  # it has ended
         return took(entry.finished_at - entry.started_at)
 
     def number(self, worker: str | None) -> int:
@@ -110,10 +117,11 @@ class Watcher:
                 return
             self._packages = work.batch, len(work.todo)
         batch, total = self._packages
+        done = {node: min(total, batch * _rounds(node, timeline)) for node in LOOPS}
         for node, label in LOOPS.items():
             if node not in self._bars:
                 self._bars[node] = progress.add_task(label, total=total)
-            progress.update(self._bars[node], completed=min(total, batch * _rounds(node, timeline)))
+            progress.update(self._bars[node], completed=done[node], visible=min(done.values()) < total)
 
 
 def _rounds(node: str, timeline: Sequence[TimelineEntry]) -> int:

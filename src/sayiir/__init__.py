@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         aunpause_workflow,
     )
     from sayiir.store.sqlite import SqliteBackend
+    from sayiir.tracing import init_tracing, shutdown_tracing
 
 __version__ = "0.1.0"
 
@@ -66,6 +67,8 @@ _LAZY = {
     "arun_workflow": "sayiir.aio",
     "asend_signal": "sayiir.aio",
     "aunpause_workflow": "sayiir.aio",
+    "init_tracing": "sayiir.tracing",
+    "shutdown_tracing": "sayiir.tracing",
 }
 
 __all__ = [
@@ -113,12 +116,14 @@ __all__ = [
     "cancel_workflow",
     "connect",
     "get_task_context",
+    "init_tracing",
     "parse_duration",
     "pause_workflow",
     "resume_workflow",
     "run_durable_workflow",
     "run_workflow",
     "send_signal",
+    "shutdown_tracing",
     "task",
     "unpause_workflow",
 ]

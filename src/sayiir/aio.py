@@ -215,6 +215,10 @@ class AsyncWorkflowClient:
         """Await the end of an instance (see `WorkflowClient.wait`)."""
         return await self._aside(lambda: self._client.wait(instance_id, timeout, until=until))
 
+    async def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:  # noqa: A002
+        """Await an instance's output (see `WorkflowClient.result`)."""
+        return await self._aside(lambda: self._client.result(instance_id, timeout, type))
+
     async def _aside(self, call: Callable[[], T]) -> T:
         result: T = await in_thread(call)
         return result

@@ -11,7 +11,7 @@ from sayiir.core.values import codec_for, encode, output_annotation, plain
 from sayiir.flow.task import declaration_of
 from sayiir.flow.workflow import Workflow
 from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_signal, checked_workflow, short
-from sayiir.runtime.engine import new_instance
+from sayiir.runtime.engine import new_instance, output_or_error
 from sayiir.runtime.status import WorkflowStatus, status_of
 from sayiir.runtime.timeline import TimelineEntry, entry_of, find_record, running_of
 from sayiir.store.base import ScriptedStore
@@ -267,6 +267,25 @@ class WorkflowClient:
             if left is not None and left <= 0:
                 raise TimeoutError(f"instance {instance_id!r} is still {status.status} after {timeout:g}s")
             seen = self._backend.wait_for_hint(seen, 0.5 if left is None else min(left, 0.5))
+
+    def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:  # noqa: A002
+        """Block until an instance has ended, and return its output.
+
+        Args:
+            instance_id: the instance's name.
+            timeout: seconds to wait; None for ever.
+            type: what to decode the output into; plain JSON values when not given.
+
+        Raises:
+            TaskError: the instance failed.
+            WorkflowError: it was cancelled.
+            TimeoutError: it has not ended in time.
+            InstanceNotFoundError: nobody has this id.
+        """
+        status = self.wait(instance_id, timeout)
+        if status.is_completed():
+            return status.output if type is None else status.output_as(type)
+        return output_or_error(None, self._view(instance_id))
 
     def _view(self, instance_id: str) -> View:
         view = self._backend.load(checked_id(instance_id))

@@ -7,7 +7,7 @@ Ids are full ids: a node of a child flow is `child_0/task`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, assert_never
 
 import msgspec
 from msgspec.structs import replace
@@ -223,4 +223,6 @@ def node_infos(nodes: tuple[Node, ...], predecessor: str | None = None) -> Itera
             case ChildNode():
                 yield NodeInfo(node.id, "child_workflow", predecessor)
                 yield from node_infos(node.nodes, node.id)
+            case _:
+                assert_never(node)
         predecessor = node.join.id if isinstance(node, ForkNode) else node.id

@@ -7,7 +7,7 @@ planner passes through, so that taking a step never searches or recurses.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, assert_never
 
 from sayiir.core.graph import (
     Branch,
@@ -217,6 +217,8 @@ class Program:
                 return self._route(node, following, token)
             case ForkNode():
                 return self._fork(node, following, token)
+            case _:
+                assert_never(node)
 
     def _route(self, node: RouteNode, following: Op, token: int) -> Op:
         end = EndRoute(node.id, following)

@@ -57,7 +57,7 @@ class RetryPolicy(_Growth, frozen=True, kw_only=True):
         try:
             delay = self.initial_delay_secs * self.backoff_multiplier**retry
         except OverflowError:
-            delay = math.inf
+            delay = math.inf if self.initial_delay_secs else 0.0
         cap = self.max_delay_secs if self.max_delay_secs is not None else MAX_DELAY_SECS
         return min(delay, cap) * (1 + self.jitter * (2 * chance - 1))
 

@@ -8,6 +8,7 @@ change under running instances. The text is stored beside the hash, so that a mi
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import assert_never
 
 from sayiir.core.graph import ChildNode, DelayNode, ForkNode, Graph, LoopNode, Node, RouteNode, SignalNode, TaskNode
 
@@ -75,3 +76,5 @@ def _lines(nodes: tuple[Node, ...], depth: int) -> Iterator[tuple[int, str]]:
             case ChildNode():
                 yield depth, f"child {_quoted(node.id)} of={_quoted(node.workflow_id)}"
                 yield from _lines(node.nodes, depth + 1)
+            case _:
+                assert_never(node)

@@ -23,7 +23,7 @@ from sayiir.runtime.run import Caller, Run
 from sayiir.runtime.context import Frame
 from sayiir.runtime.status import WorkflowStatus, status_of
 from sayiir.store.memory import InMemoryBackend
-from sayiir.store.port import Claimed, ConflictPolicy, NewInstance, View
+from sayiir.store.port import Claim, Claimed, ConflictPolicy, Instance, NewInstance, View
 from sayiir.store.scripts import not_found
 
 if TYPE_CHECKING:
@@ -158,16 +158,14 @@ def durable(  # noqa: PLR0913
     busy_timeout: float,
     caller: Caller | None,
 ) -> tuple[Run | None, View]:
+    """Create an instance and move it; return its run (None when it existed) and how it stands."""
     policy = checked_policy(conflict_policy)
     store = InMemoryBackend(private=True) if backend is None else checked_backend(backend)
     new = new_instance(workflow, instance_id, input_data)
     created = store.create(new, policy, claim=True)
-    if not created.is_new:
-        return None, _loaded(store, instance_id)
-    assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
-    run = _run(store, workflow, created.instance.instance_id, created.instance.number, created.instance.created_at, caller)
-    run.execute((created.claim,))
-    return _carry_on(run, workflow, caller)
+    if created.claim is None:
+        return None, _settled(store, instance_id, busy_timeout)
+    return _move(store, workflow, created.instance, (created.claim,), caller)
 
 
 def resume(
@@ -177,41 +175,56 @@ def resume(
     busy_timeout: float,
     caller: Caller | None,
 ) -> tuple[Run | None, View]:
+    """Go on with an instance; return its run (None when nothing could move) and how it stands."""
     program = checked_workflow(workflow).program.prepare()
     store = checked_backend(backend)
     claimed = _claim(store, checked_id(instance_id), program.hash, program.structure, busy_timeout)
     if not claimed.claims:
         return None, _loaded(store, instance_id)
-    instance = claimed.instance
-    run = _run(store, workflow, instance_id, instance.number, instance.created_at, caller)
-    run.execute(claimed.claims)
-    return _carry_on(run, workflow, caller)
+    return _move(store, workflow, claimed.instance, claimed.claims, caller)
 
 
-def _carry_on(
-    run: Run, workflow: Workflow[Any, Any], caller: Caller | None
+def _move(
+    store: ScriptedStore,
+    workflow: Workflow[Any, Any],
+    instance: Instance,
+    claims: tuple[Claim, ...],
+    caller: Caller | None,
 ) -> tuple[Run, View]:
-    """Take up what became due while the run was busy with other tokens, so that it stops only when all of it waits."""
-    view = _ours(run)
-    while view.instance.status not in TERMINAL and view.instance.status is not State.PAUSED:
-        now = run.store.now()
-        if not any(
-            token.state == "awaiting" or (token.due_at is not None and token.due_at <= now) for token in view.tokens
-        ):
-            break
-        program = workflow.program
-        claimed = run.store.claim(view.instance.instance_id, program.hash, program.structure)
-        if not claimed.claims:
-            break
-        instance = claimed.instance
-        run = _run(run.store, workflow, instance.instance_id, instance.number, instance.created_at, caller)
-        run.execute(claimed.claims)
+    """Move an instance until all of it waits: what became due while other tokens were busy is taken up too."""
+    while True:
+        run = _run(store, workflow, instance, caller)
+        run.execute(claims)
         view = _ours(run)
-    return run, view
+        if not _can_go_on(view, store.now()):
+            return run, view
+        claimed = store.claim(instance.instance_id, instance.definition_hash, workflow.program.structure)
+        if not claimed.claims:
+            return run, view
+        instance, claims = claimed.instance, claimed.claims
+
+
+def _can_go_on(view: View, now: int) -> bool:
+    if view.instance.status in TERMINAL or view.instance.status is State.PAUSED:
+        return False
+    return any(token.state == "awaiting" or (token.due_at is not None and token.due_at <= now) for token in view.tokens)
+
+
+def _settled(store: ScriptedStore, instance_id: str, busy_timeout: float) -> View:
+    """Return an instance that exists already, once no other runner moves it, or as it stands when the time is up."""
+    deadline, seen = store.clock.monotonic() + busy_timeout, 0
+    while True:
+        view = _loaded(store, instance_id)
+        left = deadline - store.clock.monotonic()
+        if left <= 0 or all(token.owner is None for token in view.tokens):
+            return view
+        seen = store.wait_for_hint(seen, min(left, 0.5))
 
 
 def _ours(run: Run) -> View:
     """Return the instance as it stands after the run, unless somebody put a new one in its place."""
+    if run.ended is not None:
+        return run.ended
     view = _loaded(run.store, run.frame.instance_id)
     if view.instance.number != run.number:
         raise ClaimLostError(
@@ -239,15 +252,16 @@ def _claim(store: ScriptedStore, instance_id: str, digest: str, structure: str, 
         seen = store.wait_for_hint(seen, min(left, 0.5))
 
 
-def _run(  # noqa: PLR0913
-    store: ScriptedStore,
-    workflow: Workflow[Any, Any],
-    instance_id: str,
-    number: int,
-    created_at: int,
-    caller: Caller | None,
-) -> Run:
-    return Run(store, workflow.program, instance_id, number, workflow.metadata, salt=created_at, caller=caller)
+def _run(store: ScriptedStore, workflow: Workflow[Any, Any], instance: Instance, caller: Caller | None) -> Run:
+    return Run(
+        store,
+        workflow.program,
+        instance.instance_id,
+        instance.number,
+        workflow.metadata,
+        salt=instance.created_at,
+        caller=caller,
+    )
 
 
 def _loaded(store: ScriptedStore, instance_id: str) -> View:
@@ -326,7 +340,7 @@ def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, caller: Cal
     assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
     claims = (created.claim,)
     while True:
-        run = _run(store, workflow, program.name, created.instance.number, created.instance.created_at, caller)
+        run = _run(store, workflow, created.instance, caller)
         run.execute(claims)
         view = _loaded(store, program.name)
         if view.instance.status in TERMINAL:

@@ -19,7 +19,7 @@ from sayiir.runtime.context import Frame
 from sayiir.runtime.keeper import Keeper
 from sayiir.runtime.log import log
 from sayiir.runtime.threads import LOOPS, THREADS, LoopThread, start_on_loop
-from sayiir.store.port import Claim, Fence, Moved
+from sayiir.store.port import Claim, Fence, Moved, View
 
 if TYPE_CHECKING:
     import asyncio
@@ -73,6 +73,7 @@ class Run:
         self.frame = Frame(program.name, instance_id, metadata, self.worker, salt, self)
         self.cause: BaseException | None = None
         self.causes: dict[int, BaseException] = {}
+        self.ended: View | None = None
         self.stopping = False
         self._changed = threading.Condition()
         self._fences: dict[int, Fence] = {}
@@ -219,6 +220,7 @@ class Run:
             case "finished":
                 with self._changed:
                     self._over = True
+                    self.ended = moved.ended
                 self.call_off()
             case _:
                 pass

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 
 from sayiir.clock import Clock
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Record, Ref
+from sayiir.core.records import Move, Record, Ref
 from sayiir.store import scripts
 from sayiir.store.hints import Hints
 from sayiir.store.port import (
@@ -19,6 +19,7 @@ from sayiir.store.port import (
     Created,
     Fence,
     Instance,
+    Moved,
     NewInstance,
     Restart,
     Signal,
@@ -68,6 +69,13 @@ class ScriptedStore(ABC):
     def claim(self, instance_id: str, definition_hash: str, structure: str) -> Claimed:
         """Claim what can move (see the port)."""
         return self._write(lambda rows: scripts.claim(rows, instance_id, definition_hash, structure))
+
+    def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
+        """Write what happened and move the token (see the port)."""
+        moved = self._write(lambda rows: scripts.checkpoint(rows, fence, move, consume, hold))
+        if moved.kind != "continue":
+            self.hints.notify()
+        return moved
 
     def peek_signal(self, fence: Fence, name: str, deadline: int | None) -> Signal | None:
         """Return the oldest buffered signal (see the port)."""
@@ -123,7 +131,8 @@ class ScriptedStore(ABC):
 
     def value(self, number: int, ref: Ref) -> bytes:
         """Return the JSON of a stored value."""
-        return self._read(lambda rows: rows.value(number, ref))
+        value: bytes = self._read(lambda rows: rows.value(number, ref))
+        return value
 
     def structure(self, workflow_id: str, definition_hash: str) -> str:
         """Return the stored text of a definition, "" when it is unknown."""
@@ -131,7 +140,8 @@ class ScriptedStore(ABC):
 
     def owner_name(self, owner: int) -> str | None:
         """Return the name of the process behind a claim."""
-        return self._read(lambda rows: rows.owner_name(owner))
+        name: str | None = self._read(lambda rows: rows.owner_name(owner))
+        return name
 
     def wait_for_hint(self, seen: int, timeout: float | None) -> int:
         """Block until something may have changed (see the port)."""

@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 
 from sayiir.clock import SYSTEM_CLOCK, Clock
 from sayiir.core.lifecycle import State
-from sayiir.core.records import STEP_BITS, Move, Position, Record, Ref
+from sayiir.core.records import STEP_BITS, STEP_MASK, Move, Position, Record, Ref, ref_of
 from sayiir.errors import BackendError
 from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
 from sayiir.store.compose import resolve
 from sayiir.store.port import Fence, Instance, Moved, NewInstance, Signal, Token
-from sayiir.store.scripts import Census
+from sayiir.store.scripts.rows import Census
 
 T = TypeVar("T")
 
@@ -49,7 +49,7 @@ class MemoryRows:
         return owner == self.owner
 
     def owner_name(self, owner: int) -> str | None:
-        return f"memory-{owner}"
+        return InMemoryBackend.worker_name
 
     def instance(self, instance_id: str) -> Instance | None:
         return self._instances.get(instance_id)
@@ -105,7 +105,8 @@ class MemoryRows:
         return sum(token.parent == parent and token.state != "done" for token in self._tokens[number].values())
 
     def add_tokens(self, tokens: list[Token]) -> None:
-        self._tokens[tokens[0].instance].update((token.number, token) for token in tokens)
+        for token in tokens:
+            self._tokens[token.instance][token.number] = token
 
     def save_token(self, token: Token) -> None:
         pass
@@ -125,6 +126,8 @@ class MemoryRows:
         tokens = self._tokens[number]
         for key in [key for key, token in tokens.items() if parent is None or token.parent == parent]:
             del tokens[key]
+        if parent is None:
+            self._requested.discard(number)
 
     def mark_tokens(self, number: int, requested: bool) -> None:  # noqa: FBT001
         (self._requested.add if requested else self._requested.discard)(number)
@@ -136,9 +139,15 @@ class MemoryRows:
                 raise BackendError(f"record {record.ref} of instance number {number} is written already")
             kept[record.ref] = record
 
+    def last_step(self, number: int, token: int) -> int:
+        kept = self._records[number]
+        if ref_of(token, 1) not in kept:
+            return 0  # the usual case, at no cost: a first step has no predecessor
+        return max(ref & STEP_MASK for ref in kept if ref >> STEP_BITS == token)
+
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:
         queue = self._queues.get((instance_id, name))
-        if not queue or (deadline is not None and queue[0].sent_at > deadline):
+        if not queue or (deadline is not None and queue[0].sent_at >= deadline):
             return None
         return queue[0]
 
@@ -167,12 +176,13 @@ class MemoryRows:
             del self._queues[instance_id, name]
 
     def value(self, number: int, ref: Ref) -> bytes:
-        records = self._records[number]
+        instance, records = self._by_number.get(number), self._records.get(number, {})
 
-        def fetch(ref: Ref) -> tuple[bytes | None, bytes | None]:
-            return records[ref].output, records[ref].parts
+        def fetch(ref: Ref) -> tuple[bytes | None, bytes | None] | None:
+            record = records.get(ref)
+            return None if record is None else (record.output, record.parts)
 
-        return resolve(ref, self._by_number[number].input, fetch)
+        return resolve(ref, None if instance is None else instance.input, fetch)
 
     def records(self, number: int) -> list[Record]:
         return sorted(self._records.get(number, {}).values(), key=lambda record: (record.started_at, record.ref))
@@ -210,7 +220,6 @@ class InMemoryBackend(ScriptedStore):
     """
 
     name = "memory"
-
     worker_name = "memory"
 
     def __init__(self, *, clock: Clock = SYSTEM_CLOCK, history: bool = True, private: bool = False) -> None:
@@ -218,10 +227,9 @@ class InMemoryBackend(ScriptedStore):
         self.private = private
         self._rows = MemoryRows(clock) if history else _TransientRows(clock)
         self._lock = threading.Lock()
-        self._closed = False
 
     def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
-        """Write what happened and move the token (see the port)."""
+        """Write what happened and move the token (see the port); the hot verb, without the detours."""
         with self._lock:
             moved = scripts.checkpoint(self._rows, fence, move, consume, hold)
         if moved.kind != "continue":

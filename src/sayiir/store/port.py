@@ -159,6 +159,8 @@ class Moved(msgspec.Struct, frozen=True):
     due_at: int | None = None
     signal: Signal | None = None
     claims: tuple[Claim, ...] = ()
+    ended: View | None = None
+    """The instance as it ended, with `finished`: it is final, so its runner need not read it again."""
 
 
 CONTINUE = Moved("continue")

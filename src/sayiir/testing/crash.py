@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -21,7 +22,7 @@ from sayiir.runtime.engine import resume_workflow, run_durable_workflow
 from sayiir.runtime.status import WorkflowStatus
 from sayiir.store.base import ScriptedStore
 from sayiir.testing.clock import FakeClock
-from sayiir.testing.ledger import Ledger
+from sayiir.testing.ledger import Execution, Ledger
 from sayiir.testing.life import LeapClock, Life, SimulatedCrash
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ OpenStore: TypeAlias = "Callable[[LeapClock], Openable]"
 Script: TypeAlias = dict[str, list[Any]]
 """The payloads that somebody outside sends, in order, by signal name."""
 
+_LIFE: ContextVar[Life] = ContextVar("life")
+"""The life that a task runs in: contexts follow tasks into threads and loops, so a late task meets its own ended life."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_ROUNDS = 1000
 
@@ -104,7 +107,7 @@ class Trial:
     input: Any
     script: Script
     clock: LeapClock
-    ledger: Ledger = field(default_factory=Ledger)
+    ledger: Ledger
     crashes: list[str] = field(default_factory=list)
     effects: int = 0
     status: WorkflowStatus | None = None
@@ -117,9 +120,9 @@ class Trial:
         while True:
             die_at = left.pop(0) if left else None
             life = Life(store, functools.partial(self._moment, die_at))
-            watched = self.ledger.watch(self.workflow, life.effect)
+            _LIFE.set(life)
             try:
-                self.status = run_to_end(watched, self.instance_id, self.input, life, script=self.script, sent=sent)
+                self.status = run_to_end(self.workflow, self.instance_id, self.input, life, script=self.script, sent=sent)
             except SimulatedCrash:
                 store.abandon()
                 store = open_store(self.clock)
@@ -152,6 +155,10 @@ class Trial:
             known = self.values.setdefault(key, value)
             self._claim_that(known == value, f"the result of {key} changed from {known!r} to {value!r}")
 
+    def lines(self) -> list[Execution]:
+        """Return what ran of this instance."""
+        return [line for line in self.ledger.lines if line.instance_id == self.instance_id]
+
     def check_against(self, clean: Trial) -> None:
         """Compare with the undisturbed trial.
 
@@ -175,7 +182,7 @@ class Trial:
         Raises:
             AssertionError: one has none, or two share an attempt.
         """
-        ran = Counter((line.node, line.iteration, line.attempt) for line in self.ledger.lines)
+        ran = Counter((line.node, line.iteration, line.attempt) for line in self.lines())
         told = {(r.node, r.iteration, r.attempt) for r in self.records if r.kind == "task"}
         twice = [key for key, count in ran.items() if count > 1]
         self._claim_that(not twice, f"two executions had the same attempt: {twice}")
@@ -189,10 +196,10 @@ class Trial:
         return Counter((r.node, r.kind, r.iteration) for r in self.records if r.status == "completed")
 
     def _executions(self) -> Counter[tuple[str, int]]:
-        return Counter((line.node, line.iteration) for line in self.ledger.lines)
+        return Counter((line.node, line.iteration) for line in self.lines())
 
     def _inputs(self) -> set[tuple[str, int, bytes]]:
-        return {(line.node, line.iteration, line.input) for line in self.ledger.lines}
+        return {(line.node, line.iteration, line.input) for line in self.lines()}
 
     def _same(self, what: str, mine: Any, theirs: Any) -> None:
         self._claim_that(mine == theirs, f"{what} differ:\n  undisturbed: {theirs!r}\n  crashed:     {mine!r}")
@@ -248,19 +255,20 @@ def crash_everywhere(
     >>> crash_everywhere(wf, 20, open_store=open_store)
     CrashReport(effects=11, crashes=11, repeats=4)
     """
-    clock, script = LeapClock(), signals or {}
+    clock, ledger, script = LeapClock(), Ledger(), signals or {}
+    watched = ledger.watch(workflow, lambda name: _LIFE.get().effect(name))
     store = open_store(clock)
     try:
-        clean = Trial(workflow, "undisturbed", input_data, script, clock)
+        clean = Trial(watched, "undisturbed", input_data, script, clock, ledger)
         store = clean.run(store, open_store, ())
         clean.check_history()
         crashes = repeats = 0
         for point in range(clean.effects) if points is None else points:
-            trial = Trial(workflow, f"crash-{point}", input_data, script, clock)
+            trial = Trial(watched, f"crash-{point}", input_data, script, clock, ledger)
             store = trial.run(store, open_store, (point, *then))
             trial.check_against(clean)
             crashes += len(trial.crashes)
-            repeats += len(trial.ledger.lines) - len(clean.ledger.lines)
+            repeats += len(trial.lines()) - len(clean.lines())
     finally:
         store.close()
     return CrashReport(clean.effects, crashes, repeats, clean)

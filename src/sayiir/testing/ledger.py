@@ -20,8 +20,9 @@ from sayiir.runtime.context import get_task_context
 
 
 class Execution(msgspec.Struct, frozen=True):
-    """One execution of a task's code: which task, which iteration and attempt, on which input (as JSON)."""
+    """One execution of a task's code: which task of which instance, iteration and attempt, on which input (as JSON)."""
 
+    instance_id: str
     node: str
     iteration: int
     attempt: int
@@ -36,7 +37,7 @@ class Ledger:
     >>> run_workflow(ledger.watch(Flow("w").then(lambda x: x + 1, name="inc").build()), 1)
     2
     >>> ledger.lines
-    [Execution(node='inc', iteration=1, attempt=1, input=b'1')]
+    [Execution(instance_id='w', node='inc', iteration=1, attempt=1, input=b'1')]
     """
 
     def __init__(self) -> None:
@@ -63,7 +64,7 @@ class Ledger:
             effect(f"before task {node.id}")
             context = get_task_context()
             assert context is not None, "tasks run inside their context"
-            self.lines.append(Execution(node.id, context.iteration, context.attempt, encode(value)))
+            self.lines.append(Execution(context.instance_id, node.id, context.iteration, context.attempt, encode(value)))
 
         @functools.wraps(function)
         def sync(value: Any) -> Any:

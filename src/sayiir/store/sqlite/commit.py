@@ -2,8 +2,11 @@
 
 The first to come leads: it runs its own script and those of everybody who waits, commits once, and hands out the
 results. Nobody waits longer than for the commit that is under way; no artificial delay. Leadership goes to the first
-that queued meanwhile. A script that refuses (a WorkflowError) has written nothing and does not disturb the others; a
-script that fails in SQL rolls the batch back, and everybody is run again alone.
+that queued meanwhile. A script that refuses (a WorkflowError before it wrote) does not disturb the others; one that
+fails in any other way rolls the batch back, and everybody is run again alone and answers for itself.
+
+An interruption (Ctrl-C) may come between any two lines. The rules that survive it: an entry is `settled` as soon as its
+outcome stands, before anybody is woken; who leads passes the lead on, whatever happens; nothing settled runs again.
 """
 
 from __future__ import annotations
@@ -14,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sayiir.errors import BackendError, WorkflowError
+from sayiir.store.sqlite.wal import Log
 
 Script = Callable[[Any], Any]
 
@@ -21,31 +25,52 @@ Script = Callable[[Any], Any]
 class _Entry:
     """A script that waits for a leader, or to lead."""
 
-    __slots__ = ("error", "leads", "result", "script", "woken")
+    __slots__ = ("error", "leads", "result", "script", "settled", "woken")
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.result: Any = None
         self.error: BaseException | None = None
         self.leads = False
+        self.settled = False
         self.woken: threading.Lock | None = None
 
+    def wake(self) -> None:
+        """Let the thread go on that waits for this entry."""
+        assert self.woken is not None  # noqa: S101 -- whoever queues waits
+        self.woken.release()
+
     def outcome(self) -> Any:
+        """Return the result or raise the error."""
         if self.error is not None:
             raise self.error
         return self.result
 
 
 class GroupCommit:
-    """Serialises the writes of one connection."""
+    """Serialises the writes of one connection.
+
+    Args:
+        connection: the connection, in autocommit mode.
+        rows: what scripts get.
+        explain: makes SQLite's errors ours.
+        log: looked at by the leader after each batch, when its followers have their results.
+    """
 
     def __init__(
-        self, connection: sqlite3.Connection, rows: Any, explain: Callable[[sqlite3.Error], BackendError]
+        self,
+        connection: sqlite3.Connection,
+        rows: Any,
+        explain: Callable[[sqlite3.Error], BackendError],
+        log: Log | None = None,
     ) -> None:
         self._connection = connection
         self._rows = rows
         self._explain = explain
+        self._log = log
         self._mutex = threading.Lock()
+        # Held while the connection is in use, so that it is not closed under a transaction.
+        self._seat = threading.RLock()
         self._leading = False
         self._queue: list[_Entry] = []
         self.commits = 0
@@ -58,106 +83,125 @@ class GroupCommit:
             BackendError: SQLite refused; nothing of this script was written.
         """
         entry = _Entry(script)
+        try:
+            self._enter(entry)
+            if not entry.leads:
+                self._wait(entry)
+            if entry.leads:
+                self._lead(entry)
+        finally:
+            if entry.leads:
+                self._pass_on(entry)
+        return entry.outcome()
+
+    def close(self) -> None:
+        """Close the connection and the log when nobody is using them; scripts that come later fail."""
+        with self._seat:
+            log, self._log = self._log, None
+            if log is not None:
+                log.close()
+            self._connection.close()
+
+    def _enter(self, entry: _Entry) -> None:
         with self._mutex:
             if self._leading:
                 entry.woken = threading.Lock()
                 entry.woken.acquire()
                 self._queue.append(entry)
             else:
-                self._leading = True
-                entry.leads = True
-        if entry.woken is not None:
-            self._wait(entry)
-        if entry.leads:
-            self._lead(entry)
-        return entry.outcome()
+                entry.leads = self._leading = True
 
     def _wait(self, entry: _Entry) -> None:
-        assert entry.woken is not None  # noqa: S101 -- the caller saw it
-        try:
-            entry.woken.acquire()
-        except BaseException:
-            # Interrupted while waiting: leave the queue, or see the write through, for it can no longer be called off.
-            with self._mutex:
-                if entry in self._queue:
-                    self._queue.remove(entry)
-                    raise
-            entry.woken.acquire()
-            if entry.leads:
-                self._pass_on()
-            raise
+        assert entry.woken is not None  # noqa: S101 -- it is queued
+        interruption: BaseException | None = None
+        while not (entry.settled or entry.leads):
+            try:
+                entry.woken.acquire()
+            except BaseException as error:
+                with self._mutex:
+                    if entry in self._queue:
+                        self._queue.remove(entry)
+                        raise
+                # A leader has it: the write can no longer be called off, so see it through first.
+                interruption = error
+        if interruption is not None:
+            raise interruption
 
     def _lead(self, own: _Entry) -> None:
-        with self._mutex:
-            batch = [own, *self._queue]
-            self._queue.clear()
-        unfinished = batch
+        followers: list[_Entry] = []
         try:
-            unfinished = self._commit(batch)
-            while unfinished:
-                # The batch was rolled back because of one script: each is tried alone and answers for itself.
-                unfinished = [*self._commit(unfinished[:1], alone=True), *unfinished[1:]]
-        except BaseException:
             with self._mutex:
-                self._queue[:0] = [entry for entry in unfinished if entry is not own]
-            raise
+                followers, self._queue = self._queue, []
+            batch = [own, *followers]
+            with self._seat:
+                self._commit(batch)
+                for entry in batch:
+                    if not entry.settled:
+                        self._commit([entry])
         finally:
-            self._deliver([entry for entry in batch if entry is not own], unfinished)
-            self._pass_on()
+            with self._mutex:
+                # Unsettled only if the leader was interrupted: somebody else must lead them.
+                self._queue[:0] = [entry for entry in followers if not entry.settled]
+            for entry in followers:
+                if entry.settled:
+                    entry.wake()
+        with self._seat:
+            if self._log is not None:
+                self._log.look()
 
-    def _deliver(self, followers: list[_Entry], unfinished: list[_Entry]) -> None:
-        for entry in followers:
-            if entry not in unfinished and entry.woken is not None:
-                entry.woken.release()
-
-    def _pass_on(self) -> None:
+    def _pass_on(self, entry: _Entry) -> None:
         with self._mutex:
-            if not self._queue:
+            entry.leads = False
+            following = self._queue.pop(0) if self._queue else None
+            if following is None:
                 self._leading = False
                 return
-            following = self._queue.pop(0)
-        following.leads = True
-        assert following.woken is not None  # noqa: S101 -- whoever queues waits
-        following.woken.release()
+            following.leads = True
+        following.wake()
 
-    def _commit(self, batch: list[_Entry], *, alone: bool = False) -> list[_Entry]:
-        """Run a batch in one transaction; return the entries that must be tried again, alone."""
+    def _commit(self, batch: list[_Entry]) -> None:
+        """Run a batch in one transaction; if it fails, a batch of one is settled with its error, others stay."""
         execute, committing = self._connection.execute, False
         try:
             execute("BEGIN IMMEDIATE")
             for entry in batch:
-                try:
-                    entry.result = entry.script(self._rows)
-                except WorkflowError as error:
-                    entry.error = error
+                self._run(entry)
             committing = True
             execute("COMMIT")
-        except sqlite3.Error as error:
+        except Exception as error:  # noqa: BLE001 -- handed to whom it belongs
             self._roll_back()
-            if alone or len(batch) == 1:
-                batch[0].error = self._explain(error)
-                return []
             for entry in batch:
                 entry.result = entry.error = None
-            return batch
+            if len(batch) == 1:
+                batch[0].error = self._explain(error) if isinstance(error, sqlite3.Error) else error
+                batch[0].settled = True
+            return
         except BaseException:
-            if committing and not self._connection.in_transaction:
-                # Interrupted (Ctrl-C) after the commit: it stands, and those who waited must learn their results.
-                for entry in batch[1:]:
-                    if entry.woken is not None:
-                        entry.woken.release()
-                batch[1:] = []
-            else:
+            if not committing or self._connection.in_transaction:
                 self._roll_back()
+                raise
+            # Interrupted just after the commit: it stands.
+            for entry in batch:
+                entry.settled = True
             raise
+        for entry in batch:
+            entry.settled = True
         self.commits += 1
         self.scripts += len(batch)
-        return []
+
+    def _run(self, entry: _Entry) -> None:
+        before = self._connection.total_changes
+        try:
+            entry.result = entry.script(self._rows)
+        except WorkflowError as error:
+            if self._connection.total_changes != before:
+                raise  # it has written: the batch must go back
+            entry.error = error
 
     def _roll_back(self) -> None:
-        if self._connection.in_transaction:
-            try:
+        try:
+            if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")
-            except sqlite3.Error:
-                # SQLite rolled back by itself (disk full, I/O error); there is nothing left to undo.
-                return
+        except sqlite3.Error:
+            # SQLite rolled back by itself (disk full, I/O error), or was closed; there is nothing left to undo.
+            return

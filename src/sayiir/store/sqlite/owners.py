@@ -17,7 +17,7 @@ except ImportError:  # pragma: no cover -- Windows
     fcntl = None  # type: ignore[assignment]
 
 _FIRST = 1024
-_CHECKPOINT = 0
+"""The byte of owner 0; those before it are kept free."""
 
 
 class _LockFile:
@@ -34,8 +34,22 @@ _FILES: dict[str, _LockFile] = {}
 _MUTEX = threading.Lock()
 
 
+def _renew_mutex() -> None:
+    # Another thread of the parent may have held it at the fork, and will never let go here.
+    global _MUTEX  # noqa: PLW0603
+    _MUTEX = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_mutex)
+
+
 class Owners:
-    """One backend's view of the lock file; `path` None means a database that no other process can see."""
+    """One backend's view of the lock file; `path` None means a database that no other process can see.
+
+    Raises:
+        OSError: the file cannot be opened.
+    """
 
     def __init__(self, path: str | None) -> None:
         self._path = None if path is None else os.path.realpath(path)

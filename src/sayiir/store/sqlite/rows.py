@@ -9,10 +9,10 @@ from typing import Any
 import msgspec
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Position, Record, Ref
+from sayiir.core.records import STEP_MASK, Position, Record, Ref, ref_of
 from sayiir.store.compose import resolve
 from sayiir.store.port import Fence, Instance, NewInstance, Signal, Token
-from sayiir.store.scripts import Census
+from sayiir.store.scripts.rows import Census
 
 _INSTANCE = """SELECT number, instance_id, workflow_id, definition_hash, status, CAST(input AS BLOB), created_at,
     updated_at, output_ref, CAST(error AS BLOB), reason, actor, request, request_reason, request_actor,
@@ -24,8 +24,8 @@ _ADD_INSTANCE = """INSERT INTO sayiir_instances
     VALUES (?, ?, ?, 'in_progress', ?, ?, ?, ?, ?)"""
 _SAVE_INSTANCE = """UPDATE sayiir_instances SET status = ?, updated_at = ?, output_ref = ?, error = ?, reason = ?,
     actor = ?, request = ?, request_reason = ?, request_actor = ?, halted = ? WHERE number = ?"""
-_TOKEN = """SELECT instance, number, state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at, signal,
-    owner, epoch, until, moved_at FROM sayiir_tokens WHERE instance = ?"""
+_TOKEN = """SELECT instance, number, state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
+    signal, owner, epoch, until, moved_at FROM sayiir_tokens WHERE instance = ?"""
 _ADD_TOKEN = """INSERT INTO sayiir_tokens (state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
     signal, owner, epoch, until, moved_at, instance, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _SAVE_TOKEN = """UPDATE sayiir_tokens SET state = ?, node = ?, ref = ?, step = ?, attempt = ?, iteration = ?,
@@ -43,6 +43,7 @@ _RECORDS = """SELECT ref, node, kind, iteration, attempt, status, CAST(output AS
     CAST(error AS BLOB), worker, started_at, finished_at, superseded FROM sayiir_results WHERE instance = ?
     ORDER BY started_at, ref"""
 _VALUE = "SELECT CAST(output AS BLOB), CAST(parts AS BLOB) FROM sayiir_results WHERE instance = ? AND ref = ?"
+_LAST_REF = "SELECT max(ref) FROM sayiir_results WHERE instance = ? AND ref BETWEEN ? AND ?"
 _OLDEST_SIGNAL = """SELECT id, name, CAST(payload AS BLOB), sent_at FROM sayiir_signals
     WHERE instance_id = ? AND name = ? AND consumed_at IS NULL ORDER BY id LIMIT 1"""
 
@@ -59,12 +60,21 @@ def _keys(keys: tuple[str, ...]) -> str | None:
 
 
 def _instance(row: Any) -> Instance:
-    return Instance(*row[:4], State(row[4]), *row[5:])
+    values = list(row)
+    values[4] = State(values[4])
+    return Instance(*values)
 
 
 def _token(row: Any) -> Token:
-    keys = () if row[9] is None else tuple(msgspec.json.decode(row[9]))
-    return Token(*row[:9], keys, *row[10:])
+    values = list(row)
+    values[9] = () if values[9] is None else tuple(msgspec.json.decode(values[9]))
+    return Token(*values)
+
+
+def _record(row: Any) -> Record:
+    values = list(row)
+    values[-1] = bool(values[-1])
+    return Record(*values)
 
 
 def _token_values(token: Token) -> tuple[Any, ...]:
@@ -86,7 +96,6 @@ class SqliteRows:
         self.alive = alive
         self._execute = connection.execute
         self._executemany = connection.executemany
-        self._known: set[tuple[str, str]] = set()
 
     def owner_name(self, owner: int) -> str | None:
         row = self._execute("SELECT name FROM sayiir_owners WHERE owner = ?", (owner,)).fetchone()
@@ -192,15 +201,20 @@ class SqliteRows:
                 ),
             )  # fmt: skip
 
+    def last_step(self, number: int, token: int) -> int:
+        last = self._execute(_LAST_REF, (number, ref_of(token, 0), ref_of(token, STEP_MASK))).fetchone()[0]
+        return 0 if last is None else last & STEP_MASK
+
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:
         row = self._execute(_OLDEST_SIGNAL, (instance_id, name)).fetchone()
-        if row is None or (deadline is not None and row[3] > deadline):
+        if row is None or (deadline is not None and row[3] >= deadline):
             return None
         return Signal(*row)
 
     def add_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None, now: int) -> bool:
         cursor = self._execute(
-            "INSERT OR IGNORE INTO sayiir_signals (instance_id, name, payload, dedup_key, sent_at) VALUES (?, ?, ?, ?, ?)",
+            "INSERT OR IGNORE INTO sayiir_signals (instance_id, name, payload, dedup_key, sent_at) "
+            "VALUES (?, ?, ?, ?, ?)",
             (instance_id, name, stored(payload), dedup_key, now),
         )
         return cursor.rowcount == 1
@@ -224,18 +238,15 @@ class SqliteRows:
         self._execute("DELETE FROM sayiir_signals WHERE instance_id = ?", (instance_id,))
 
     def value(self, number: int, ref: Ref) -> bytes:
-        def fetch(ref: Ref) -> tuple[bytes | None, bytes | None]:
-            row: tuple[bytes | None, bytes | None] = self._execute(_VALUE, (number, ref)).fetchone()
+        def fetch(ref: Ref) -> tuple[bytes | None, bytes | None] | None:
+            row: tuple[bytes | None, bytes | None] | None = self._execute(_VALUE, (number, ref)).fetchone()
             return row
 
-        source = b"null"
         row = self._execute("SELECT CAST(input AS BLOB) FROM sayiir_instances WHERE number = ?", (number,)).fetchone()
-        if row is not None:
-            source = row[0]
-        return resolve(ref, source, fetch)
+        return resolve(ref, None if row is None else row[0], fetch)
 
     def records(self, number: int) -> list[Record]:
-        return [Record(*row[:-1], superseded=bool(row[-1])) for row in self._execute(_RECORDS, (number,))]
+        return [_record(row) for row in self._execute(_RECORDS, (number,))]
 
     def supersede(self, number: int, refs: tuple[Ref, ...]) -> None:
         self._executemany(

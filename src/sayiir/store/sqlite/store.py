@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import socket
+import sqlite3
 import threading
 import warnings
 from collections.abc import Callable
@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sayiir.clock import SYSTEM_CLOCK, Clock
-from sayiir.core.records import Move
 from sayiir.errors import BackendError
-from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
-from sayiir.store.port import Fence, Moved, Signal
 from sayiir.store.sqlite.commit import GroupCommit
 from sayiir.store.sqlite.filesystem import file_system, is_network
 from sayiir.store.sqlite.migrate import migrate
 from sayiir.store.sqlite.owners import Owners
 from sayiir.store.sqlite.rows import SqliteRows
+from sayiir.store.sqlite.wal import Log, prepare
 
 T = TypeVar("T")
 _POLL_SECS = 0.05
@@ -74,12 +72,18 @@ class SqliteBackend(ScriptedStore):
         self._reader: tuple[sqlite3.Connection, SqliteRows] | None = None
         self._reader_lock = threading.Lock()
         self._writer: sqlite3.Connection | None = None
+        self._group: GroupCommit | None = None
+        self._log: Log | None = None
         self._owners: Owners | None = None
+        self._version = 0
         try:
             self._open()
         except sqlite3.Error as error:
             self._shut()
             raise self._explain(error) from error
+        except OSError as error:
+            self._shut()
+            raise BackendError(f"cannot open {self.path!r}: {error}; check the path and its permissions") from error
         except BaseException:
             self._shut()
             raise
@@ -92,13 +96,21 @@ class SqliteBackend(ScriptedStore):
         migrate(self._writer, self.path, self.clock.now())
         self._owners = Owners(None if self._in_memory else self.path + "-owners")
         self.worker_name = f"{socket.gethostname()}:{self._pid}"
+        self._rows = SqliteRows(self._writer, 0, self.clock.now, self._owners.alive)
+        self._register()
+        if not self._in_memory:
+            self._log = Log(self.path, self._writer, self._connect)
+        self._group = GroupCommit(self._writer, self._rows, self._explain, self._log)
+
+    def _register(self) -> None:
+        """Become an owner of claims, shown as alive from now on."""
+        assert self._writer is not None  # noqa: S101 -- it is being opened
+        assert self._owners is not None  # noqa: S101 -- likewise
         cursor = self._writer.execute(
             "INSERT INTO sayiir_owners (name, started_at) VALUES (?, ?)", (self.worker_name, self.clock.now())
         )
-        self._owner = cursor.lastrowid or 0
+        self._owner = self._rows.owner = cursor.lastrowid or 0
         self._owners.hold(self._owner)
-        self._rows = SqliteRows(self._writer, self._owner, self.clock.now, self._owners.alive)
-        self._group = GroupCommit(self._writer, self._rows, self._explain)
 
     def _check_place(self) -> None:
         folder = Path(self.path).resolve().parent
@@ -121,7 +133,12 @@ class SqliteBackend(ScriptedStore):
             self.path, timeout=self._lock_timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         try:
-            connection.execute("PRAGMA journal_mode = WAL")
+            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            if mode != ("memory" if self._in_memory else "wal"):
+                raise BackendError(
+                    f"{self.path!r} cannot have a write-ahead log where it lies (journal mode {mode}); use a local disk"
+                )
+            prepare(connection)
             connection.execute(f"PRAGMA synchronous = {'FULL' if self.durability == 'full' else 'NORMAL'}")
         except BaseException:
             connection.close()
@@ -130,15 +147,9 @@ class SqliteBackend(ScriptedStore):
 
     # --- transactions ---------------------------------------------------------------------------------------------
 
-    def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
-        """Write what happened and move the token (see the port)."""
-        moved: Moved = self._write(lambda rows: scripts.checkpoint(rows, fence, move, consume, hold))
-        if moved.kind != "continue":
-            self.hints.notify()
-        return moved
-
     def _write(self, script: Callable[[Any], T]) -> T:
         self._check_usable()
+        assert self._group is not None  # noqa: S101 -- it is open
         result: T = self._group.run(script)
         return result
 
@@ -177,6 +188,7 @@ class SqliteBackend(ScriptedStore):
             ("not a database", "the file is something else; give another path"),
             ("malformed", "the file is damaged; restore it from a backup"),
             ("readonly", "make the file and its folder writable"),
+            ("closed database", "it was closed meanwhile; open another SqliteBackend"),
             ("unable to open", "check the path and its permissions"),
             ("full", "the disk is full; free some space, nothing was lost"),
         )
@@ -197,7 +209,6 @@ class SqliteBackend(ScriptedStore):
 
     def _watch(self, wait: Callable[[int, float], int], seen: int, timeout: float | None) -> int:
         deadline = None if timeout is None else self.clock.monotonic() + timeout
-        version = self._data_version()
         while True:
             left = _POLL_SECS if deadline is None else min(_POLL_SECS, deadline - self.clock.monotonic())
             if left <= 0:
@@ -205,9 +216,10 @@ class SqliteBackend(ScriptedStore):
             mark = wait(seen, left)
             if mark != seen:
                 return mark
-            if (changed := self._data_version()) != version:
+            # Kept from call to call: what another process wrote between two of them must not be overlooked.
+            if (version := self._data_version()) != self._version:
+                self._version = version
                 self.hints.steer()
-                version = changed
 
     def _data_version(self) -> int:
         if self._in_memory:
@@ -217,15 +229,24 @@ class SqliteBackend(ScriptedStore):
         with self._reader_lock:
             self._check_usable()
             assert self._reader is not None  # noqa: S101 -- just made
-            return int(self._reader[0].execute("PRAGMA data_version").fetchone()[0])
+            try:
+                return int(self._reader[0].execute("PRAGMA data_version").fetchone()[0])
+            except sqlite3.Error as error:
+                raise self._explain(error) from error
 
     # --- ends -----------------------------------------------------------------------------------------------------
 
     def abandon(self) -> None:
-        """Let this owner look dead without giving its claims back, as a crash would; for tests."""
+        """Let this owner look dead without giving its claims back, as a crash would; for tests.
+
+        The backend of a file is closed by it; one in memory lives on as another owner.
+        """
         assert self._owners is not None  # noqa: S101 -- made with the writer
         self._owners.drop(self._owner)
-        self.close()
+        if self._in_memory:
+            self._register()
+        else:
+            self.close()
 
     def close(self) -> None:
         """Close the connections; idempotent. Claims still held are free for others at once."""
@@ -239,7 +260,9 @@ class SqliteBackend(ScriptedStore):
             if self._reader is not None:
                 self._reader[0].close()
                 self._reader = None
-        if self._writer is not None:
+        if self._group is not None:
+            self._group.close()
+        elif self._writer is not None:
             self._writer.close()
         if self._owners is not None:
             self._owners.close()

@@ -1,0 +1,186 @@
+"""The checkpoint: what happened is written and the token moves, in one transaction."""
+
+from __future__ import annotations
+
+from copy import copy
+
+from sayiir.core import plan
+from sayiir.core.lifecycle import Event
+from sayiir.core.records import Arrive, Await, Complete, Fail, Fork, Move, Run, Wait
+from sayiir.core.values import unpack
+from sayiir.store.port import CONTINUE, Claim, Fence, Instance, Moved, Signal, Token, View
+from sayiir.store.scripts.basis import (
+    MICROS,
+    cancel,
+    drop_claim,
+    fence_of,
+    halt,
+    held,
+    lost,
+    obey,
+    settle,
+    turn,
+    wake_of,
+)
+from sayiir.store.scripts.rows import Rows
+
+
+def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hold: bool) -> Moved:  # noqa: FBT001
+    """Write what happened and move the token."""
+    if consume is None and type(move.decision) is Run and rows.step_token(fence, move.position, rows.now()):
+        # The hot path: fence, request flag and position in one update, then the history.
+        rows.add_records(fence.instance, move.records)
+        return CONTINUE
+    token = held(rows, fence)
+    if token is None:
+        raise lost(fence)
+    instance = rows.instance_by_number(fence.instance)
+    assert instance is not None  # noqa: S101 -- a token never outlives its instance
+    now = rows.now()
+    if consume is not None and not rows.consume_signal(instance.instance_id, consume, now):
+        return Moved("again", due_at=token.due_at)
+    rows.add_records(fence.instance, move.records)
+    if not (token.state == "awaiting" and token.node == move.position.node):
+        token.due_at = None  # a wait that is taken up again keeps its deadline
+    token.place(move.position)
+    token.signal = None
+    token.moved_at = now
+    if instance.request == "cancel":
+        # This token has come to rest; it must not look as if its process had died.
+        drop_claim(token)
+        rows.save_token(token)
+        cancel(rows, instance, now)
+        return Moved("stopped")
+    if instance.request == "pause" and not isinstance(move.decision, Fail):
+        return _move_and_pause(rows, instance, token, move, now)
+    return _decide(rows, instance, token, move, now, hold=hold)
+
+
+def _decide(rows: Rows, instance: Instance, token: Token, move: Move, now: int, *, hold: bool) -> Moved:  # noqa: PLR0913
+    decision = move.decision
+    match decision:
+        case Run():
+            token.state, token.due_at = "ready", None
+            rows.save_token(token)
+            return CONTINUE
+        case Wait():
+            return _park_wait(rows, instance, token, decision, now, hold=hold)
+        case Await():
+            return _park_await(rows, instance, token, decision, now)
+        case Fork():
+            return _fork(rows, token, decision, now)
+        case Arrive():
+            return _arrive(rows, instance, token, decision, now)
+        case Complete():
+            instance.output_ref = token.ref
+            rows.drop_tokens(instance.number)
+            turn(rows, instance, Event.COMPLETE, now)
+            return Moved("finished", ended=View(copy(instance), (), _output(rows, token, move)))
+        case Fail():
+            instance.error = decision.error
+            rows.save_token(token)
+            halt(rows, instance)
+            turn(rows, instance, Event.FAIL, now)
+            return Moved("finished", ended=View(copy(instance), ()))
+
+
+def _output(rows: Rows, token: Token, move: Move) -> bytes:
+    """Return the value that a completed token stands at; mostly the task has just returned it."""
+    last = move.records[-1] if move.records else None
+    if last is not None and last.ref == token.ref and last.output is not None:
+        return unpack(last.output)
+    return rows.value(token.instance, token.ref)
+
+
+def _park_wait(rows: Rows, instance: Instance, token: Token, wait: Wait, now: int, *, hold: bool) -> Moved:
+    token.state = "backoff" if wait.retry else "waiting"
+    token.due_at = now + round(wait.seconds * MICROS)
+    if not (wait.retry and hold):
+        drop_claim(token)
+    rows.save_token(token)
+    if token.owner is not None:
+        return Moved("continue", due_at=token.due_at)
+    settle(rows, instance, now)
+    return Moved("parked", due_at=token.due_at)
+
+
+def _park_await(rows: Rows, instance: Instance, token: Token, awaited: Await, now: int) -> Moved:
+    # Looking and parking are one transaction, so a signal cannot slip in between and be overlooked.
+    token.state, token.signal = "awaiting", awaited.signal
+    deadline = token.due_at
+    if deadline is None and awaited.seconds is not None:
+        token.due_at = now + round(awaited.seconds * MICROS)
+    # When the wait begins, whatever is buffered came before its deadline, however short the wait.
+    signal = rows.oldest_signal(instance.instance_id, awaited.signal, deadline)
+    if signal is None:
+        drop_claim(token)
+    rows.save_token(token)
+    if signal is not None:
+        return Moved("signal", signal=signal, due_at=token.due_at)
+    settle(rows, instance, now)
+    return Moved("parked", due_at=token.due_at)
+
+
+def _fork(rows: Rows, token: Token, fork: Fork, now: int) -> Moved:
+    owner, until = token.owner, token.until
+    token.state = "joining"
+    drop_claim(token)
+    rows.save_token(token)
+    children = [
+        Token(
+            token.instance, number, "ready" if is_task else "standing", position.node, position.ref,
+            # A fork that is made again after a retry counts on, so that its lines do not fall on the old ones.
+            max(position.step, rows.last_step(token.instance, number)),
+            parent=token.number, owner=owner, until=until, epoch=token.epoch + 1, moved_at=now,
+        )
+        for number, position, is_task in fork.children
+    ]  # fmt: skip
+    rows.add_tokens(children)
+    value = rows.value(token.instance, token.ref)
+    claims = tuple(Claim(fence_of(child), child.position, wake_of(child), value) for child in children)
+    return Moved("forked", claims=claims)
+
+
+def _arrive(rows: Rows, instance: Instance, token: Token, arrive: Arrive, now: int, *, claim: bool = True) -> Moved:  # noqa: PLR0913
+    owner, until = token.owner, token.until
+    token.state = "done"
+    drop_claim(token)
+    rows.save_token(token)
+    if rows.open_branches(instance.number, arrive.parent):
+        settle(rows, instance, now)
+        return Moved("arrived")
+    # Distinct finished branch tokens, not a counter: a branch cannot be counted twice, and none is forgotten.
+    branches = [branch for branch in rows.tokens(instance.number) if branch.parent == arrive.parent]
+    done = {branch.number: branch.ref for branch in branches}
+    refs = {name: done[number] for number, name in arrive.expected}
+    parent = rows.token(instance.number, arrive.parent)
+    assert parent is not None  # noqa: S101 -- the parent waits at its fork until this moment
+    attempt = plan.Attempt(parent.number, rows.owner_name(rows.owner), parent.moved_at, now)
+    record, position = plan.joined(arrive, refs, parent.position, attempt)
+    rows.drop_tokens(instance.number, arrive.parent)
+    rows.add_records(instance.number, (record,))
+    parent.place(position)
+    parent.state, parent.moved_at = "ready", now
+    # Above every epoch of the branches: should a retry fork here again, no fence of theirs may fit.
+    parent.epoch = max(parent.epoch, *(branch.epoch for branch in branches)) + 1
+    if claim:
+        parent.owner, parent.until = owner, until
+    rows.save_token(parent)
+    value = rows.value(instance.number, parent.ref)
+    return Moved("joined", claims=(Claim(fence_of(parent), position, "ready", value),))
+
+
+def _move_and_pause(rows: Rows, instance: Instance, token: Token, move: Move, now: int) -> Moved:
+    """Make the move as far as it needs no runner, then give the token back and pause."""
+    decision = move.decision
+    if isinstance(decision, Fork | Complete):
+        token.state = "standing"  # both are done when the instance goes on
+    elif isinstance(decision, Arrive):
+        _arrive(rows, instance, token, decision, now, claim=False)
+    else:
+        _decide(rows, instance, token, move, now, hold=False)
+    if token.owner is not None:
+        drop_claim(token)
+        rows.save_token(token)
+    obey(rows, instance, now)
+    return Moved("stopped")
