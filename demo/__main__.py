@@ -183,6 +183,8 @@ def _goes_on(console: Console, *, fresh: bool | None, ask: bool) -> bool:
     """Decide; an unfinished run is gone on with unless somebody says otherwise, a finished one is left behind."""
     status = None if fresh else _found()
     if status is None:
+        if fresh is False:
+            show.say(console, "there is nothing to go on with")
         return False
     show.say(console, f"there is a run that is [bold]{status.status}[/]")
     if fresh is not None:

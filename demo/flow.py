@@ -181,7 +181,7 @@ def publish(decision: Decision) -> str | None:
 
 def batch_by_batch(body: Callable[[Work], LoopResult[Work]]) -> Workflow[Work, Work]:
     """Return a workflow that repeats a task until nothing is left; every round is a checkpoint."""
-    return Flow("batches").loop(body, max_iterations=10_000).build()
+    return Flow("batches").loop(body, max_iterations=500).build()
 
 
 approval: Workflow[Any, Approval] = Flow("approval").wait_for_signal("approval", type=Approval).build()

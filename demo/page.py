@@ -51,11 +51,9 @@ def _states(
 
 def _detail(lines: Sequence[TimelineEntry]) -> str | None:
     rounds = max(line.iteration for line in lines)
-    lost = sum(line.status != "completed" for line in lines)
-    words = [f"{rounds} rounds"] if rounds > 1 else []
-    if lost and lines[-1].status == "completed":
-        words.append(f"{lost} tried again")
-    return " · ".join(words) or None
+    if rounds > 1:
+        return f"{rounds}×"
+    return f"{len(lines)} attempts" if len(lines) > 1 else None
 
 
 def _status(entry: TimelineEntry) -> Status:

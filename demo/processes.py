@@ -84,7 +84,8 @@ def follow(process: subprocess.Popen[str], look: Callable[[], None]) -> str:
         else:
             look()
             assert process.stderr is not None  # started with a pipe
-            return process.stderr.read()
+            with process.stderr as complaints:
+                return complaints.read()
 
 
 if __name__ == "__main__":

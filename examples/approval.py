@@ -1,8 +1,8 @@
 """An expense that a person must approve, within a time limit.
 
 Shows `wait_for_signal` with a typed payload, a signal that is sent before anybody waits for it, a timeout that fails
-the instance, one that goes on, and how to keep the value: a signal's payload replaces it, so the wait stands in a branch
-of its own beside the value.
+the instance, one that goes on, and how to keep the value: a signal's payload replaces it, so the wait stands in a
+branch of its own beside the value.
 """
 
 import time
@@ -73,9 +73,10 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# awaiting_signal of approve
-# train for 80: paid by Grace
-# yacht for 90000: refused by Grace
-# failed SignalTimeoutError: signal 'approve' did not arrive within 0.05s at node 'approve'
-# completed {'what': 'pens', 'amount': 5}
+"""Prints:
+awaiting_signal of approve
+train for 80: paid by Grace
+yacht for 90000: refused by Grace
+failed SignalTimeoutError: signal 'approve' did not arrive within 0.05s at node 'approve'
+completed {'what': 'pens', 'amount': 5}
+"""

@@ -52,18 +52,19 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# ['clean and dry sock']
-#   child_0        child_workflow
-#   child_0/wash   task
-#   child_0/dry    task
-#   wear           task
-#   child_1        child_workflow
-#   child_1/wash   task
-#   child_1/dry    task
-#   count          task
-# WorkflowStatus.Completed(output=2)
-# wear: ['shirt', 'sock']
-# child_1/dry: ['clean and dry shirt', 'clean and dry sock']
-# child_0: ['clean and dry shirt', 'clean and dry sock']
-# dry: id 'dry' is ambiguous; use one of the full ids 'child_0/dry', 'child_1/dry'
+"""Prints:
+['clean and dry sock']
+  child_0        child_workflow
+  child_0/wash   task
+  child_0/dry    task
+  wear           task
+  child_1        child_workflow
+  child_1/wash   task
+  child_1/dry    task
+  count          task
+WorkflowStatus.Completed(output=2)
+wear: ['shirt', 'sock']
+child_1/dry: ['clean and dry shirt', 'clean and dry sock']
+child_0: ['clean and dry shirt', 'clean and dry sock']
+dry: id 'dry' is ambiguous; use one of the full ids 'child_0/dry', 'child_1/dry'
+"""

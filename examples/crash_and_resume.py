@@ -34,7 +34,7 @@ def charge(order: dict) -> dict:
     context = get_task_context()
     assert context is not None
     print(f"charge, attempt {context.attempt}", flush=True)
-    with open(order["keys"], "a") as keys:
+    with Path(order["keys"]).open("a") as keys:
         keys.write(context.idempotency_key + "\n")
     if context.attempt == 1:
         os.kill(os.getpid(), signal.SIGKILL)
@@ -74,15 +74,16 @@ if __name__ == "__main__":
     else:
         main()
 
-# Prints:
-# reserve
-# charge, attempt 1
-# the first process was killed: True
-# charge, attempt 2
-# ship
-# lamp shipped
-#   reserve attempt 1: completed
-#   charge attempt 1: crashed
-#   charge attempt 2: completed
-#   ship attempt 1: completed
-# one idempotency key: True
+"""Prints:
+reserve
+charge, attempt 1
+the first process was killed: True
+charge, attempt 2
+ship
+lamp shipped
+  reserve attempt 1: completed
+  charge attempt 1: crashed
+  charge attempt 2: completed
+  ship attempt 1: completed
+one idempotency key: True
+"""

@@ -38,13 +38,13 @@ class Checked:
 
 @task
 def count_rows(job: Job) -> int:
-    with open(job.source, newline="") as file:
+    with Path(job.source).open(newline="") as file:
         return sum(1 for _ in csv.DictReader(file))
 
 
 @task
 def find_gaps(job: Job) -> list[int]:
-    with open(job.source, newline="") as file:
+    with Path(job.source).open(newline="") as file:
         return [number for number, row in enumerate(csv.DictReader(file)) if not row["price"]]
 
 
@@ -56,7 +56,7 @@ def plan(checked: Checked) -> Load:
 
 @task
 def load_batch(load: Load) -> LoopResult[Load]:
-    with open(load.job.source, newline="") as file:
+    with Path(load.job.source).open(newline="") as file:
         rows = list(csv.DictReader(file))[load.offset : load.offset + BATCH]
     with sqlite3.connect(load.job.target) as target:
         target.execute("CREATE TABLE IF NOT EXISTS prices (id INTEGER PRIMARY KEY, price REAL)")
@@ -105,8 +105,9 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# 100 rows, 4 without a price
-# loaded 96 of 100 rows
-# checkpoints of the loop: 3
-# in the table: (96, 148.5)
+"""Prints:
+100 rows, 4 without a price
+loaded 96 of 100 rows
+checkpoints of the loop: 3
+in the table: (96, 148.5)
+"""

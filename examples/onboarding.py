@@ -36,7 +36,7 @@ onboarding = (
     .then(welcome)
     .delay("give-them-time", "500ms")
     .route(activity, keys=["active", "idle"])
-    .branch("active", lambda user: "nothing to do")
+    .branch("active", lambda _: "nothing to do")
     .branch("idle", remind)
     .done()
     .build()
@@ -61,13 +61,14 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# ada
-#   mail to ada: welcome
-#   waiting at give-them-time
-#   nothing to do
-# bob
-#   mail to bob: welcome
-#   waiting at give-them-time
-#   mail to bob: shall we help?
-#   reminded
+"""Prints:
+ada
+  mail to ada: welcome
+  waiting at give-them-time
+  nothing to do
+bob
+  mail to bob: welcome
+  waiting at give-them-time
+  mail to bob: shall we help?
+  reminded
+"""

@@ -71,21 +71,22 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# order-1
-#   reserve lamp
-#   charge 30 to valid
-#   ship lamp
-#   lamp is on its way
-# order-2
-#   reserve lamp
-#   charge 30 to expired
-#   put lamp back on the shelf
-#   lamp was not sold
-# fail: instance_already_exists
-# use_existing: lamp is on its way
-# terminate_existing: in_progress
-#   reserve lamp
-#   charge 30 to valid
-#   ship lamp
-#   lamp is on its way
+"""Prints:
+order-1
+  reserve lamp
+  charge 30 to valid
+  ship lamp
+  lamp is on its way
+order-2
+  reserve lamp
+  charge 30 to expired
+  put lamp back on the shelf
+  lamp was not sold
+fail: instance_already_exists
+use_existing: lamp is on its way
+terminate_existing: in_progress
+  reserve lamp
+  charge 30 to valid
+  ship lamp
+  lamp is on its way
+"""

@@ -33,14 +33,16 @@ class Draft(BaseModel):
     version: int = 1
 
 
-under_way: set[str] = set()
+under_way = set[str]()
+all_under_way = asyncio.Event()
 
 
 async def look(source: str, question: Question, trust: float) -> Finding:
     """Stand for a call over the network, which is over only when all three are under way."""
     under_way.add(source)
-    while len(under_way) < 3:
-        await asyncio.sleep(0)
+    if len(under_way) == 3:
+        all_under_way.set()
+    await all_under_way.wait()
     return Finding(source=source, text=f"{question.text}: {source} says yes", trust=trust)
 
 
@@ -92,6 +94,7 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# Is it durable?: papers says yes; notes agrees (70%); web agrees (40%)
-# version 3 from papers, notes, web
+"""Prints:
+Is it durable?: papers says yes; notes agrees (70%); web agrees (40%)
+version 3 from papers, notes, web
+"""

@@ -1,7 +1,7 @@
 """Look at a run: its timeline, and pictures of its workflow.
 
-Shows `client.timeline`, which has every attempt of every node, and the pictures that a Workflow draws of itself: Mermaid
-text for a page or a pull request, and an SVG that needs nothing but a browser (notebooks show it by themselves).
+Shows `client.timeline`, which has every attempt of every node, and the pictures that a Workflow draws of itself:
+Mermaid text for a page or a pull request, and an SVG, which notebooks show by themselves.
 """
 
 import tempfile
@@ -58,12 +58,13 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# total 41, largest 21
-#   fetch    attempt 1  completed
-#   largest  attempt 1  completed
-#   report   attempt 1  completed
-#   total    attempt 1  failed: ConnectionError: the line was cut
-#   total    attempt 2  completed
-# flowchart TD …
-# numbers.svg begins with <svg
+"""Prints:
+total 41, largest 21
+  fetch    attempt 1  completed
+  largest  attempt 1  completed
+  report   attempt 1  completed
+  total    attempt 1  failed: ConnectionError: the line was cut
+  total    attempt 2  completed
+flowchart TD …
+numbers.svg begins with <svg
+"""

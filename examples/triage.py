@@ -48,8 +48,8 @@ def plan_of(ticket: Ticket) -> str:
 questions = (
     Flow("questions")
     .route(plan_of, keys=["paying"])
-    .branch("paying", lambda ticket: "answered within the hour", name="answer_soon")
-    .default_branch(lambda ticket: "answered by the forum", name="forum")
+    .branch("paying", lambda _: "answered within the hour", name="answer_soon")
+    .default_branch(lambda _: "answered by the forum", name="forum")
     .done()
     .build()
 )
@@ -59,7 +59,7 @@ triage = (
     .route(urgency, keys=list(Urgency))
     .branch(Urgency.NOW, page_somebody, open_incident)
     .branch(Urgency.SOON, questions)
-    .default_branch(lambda ticket: "in the backlog", name="backlog")
+    .default_branch(lambda _: "in the backlog", name="backlog")
     .done()
     .build()
 )
@@ -79,13 +79,14 @@ def main() -> None:
 if __name__ == "__main__":
     main()
 
-# Prints:
-# the site is down
-#   beep: the site is down
-#   {'branch': 'now', 'result': 'incident for paying'}
-# how do I resume?
-#   {'branch': 'soon', 'result': {'branch': 'paying', 'result': 'answered within the hour'}}
-# how do I resume?
-#   {'branch': 'soon', 'result': {'branch': 'free', 'result': 'answered by the forum'}}
-# a typo in the docs
-#   {'branch': 'later', 'result': 'in the backlog'}
+"""Prints:
+the site is down
+  beep: the site is down
+  {'branch': 'now', 'result': 'incident for paying'}
+how do I resume?
+  {'branch': 'soon', 'result': {'branch': 'paying', 'result': 'answered within the hour'}}
+how do I resume?
+  {'branch': 'soon', 'result': {'branch': 'free', 'result': 'answered by the forum'}}
+a typo in the docs
+  {'branch': 'later', 'result': 'in the backlog'}
+"""

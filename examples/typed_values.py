@@ -78,18 +78,19 @@ def main() -> None:
         try:
             run_workflow(workflow, value)
         except TaskError as error:
-            print(f"{error.task_id}: {error}")
+            print(f"{error.task_id}: {str(error).partition(';')[0].removeprefix(f'{error.error_type}: ')}")
 
 
 if __name__ == "__main__":
     main()
 
-# Prints:
-# UUID 39.80 Currency.EUR ['books', 'gift']
-# Friday
-# UUID 39.80 Currency.EUR ['books', 'gift']
-# WorkflowStatus.Completed(output='Friday')
-# by name:     2026-01-30T12:00:00Z
-# by function: 2026-01-30 12:00:00+00:00
-# receive: DeserializationError: validation error: Invalid UUID at $.id; the task expects Payment
-# careless: SerializationError: cannot store the value at $.result[1].handle: an object of type object cannot be stored as JSON; use plain JSON types, a dataclass, a msgspec Struct or a pydantic model
+"""Prints:
+UUID 39.80 Currency.EUR ['books', 'gift']
+Friday
+UUID 39.80 Currency.EUR ['books', 'gift']
+WorkflowStatus.Completed(output='Friday')
+by name:     2026-01-30T12:00:00Z
+by function: 2026-01-30 12:00:00+00:00
+receive: validation error: Invalid UUID at $.id
+careless: cannot store the value at $.result[1].handle: an object of type object cannot be stored as JSON
+"""

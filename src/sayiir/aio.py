@@ -7,10 +7,12 @@ where the caller's clients and sessions live. Cancelling the await calls the run
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Literal, TypeVar, overload
 
 from sayiir.client import WorkflowClient
+from sayiir.core.loop import LoopResult
+from sayiir.flow.typing import Default
 from sayiir.flow.workflow import Workflow
 from sayiir.runtime.checks import checked_policy, checked_workflow
 from sayiir.runtime.engine import durable, output_or_error, resume, run_in_memory
@@ -30,7 +32,7 @@ async def _engine(job: Callable[[Caller], T]) -> T:
     caller = Caller(asyncio.get_running_loop())
     working = asyncio.ensure_future(in_thread(lambda: job(caller)))
     try:
-        return await asyncio.shield(working)  # type: ignore[no-any-return]
+        return await asyncio.shield(working)
     except asyncio.CancelledError:
         caller.leave()
         # Time for the async task to clean up and the claim to be given back; a sync task cannot be stopped, and is not
@@ -186,12 +188,32 @@ class AsyncWorkflowClient:
     async def get_task_result(
         self,
         instance_id: str,
-        task_id: Callable[..., T],
+        task_id: Callable[..., LoopResult[T] | Awaitable[LoopResult[T]]],
         *,
-        default: Any = None,
+        default: Default = ...,
         iteration: int | None = None,
         step: bool = False,
-    ) -> T | Any: ...
+    ) -> T | Default: ...
+    @overload
+    async def get_task_result(
+        self,
+        instance_id: str,
+        task_id: Callable[..., Awaitable[T]],
+        *,
+        default: Default = ...,
+        iteration: int | None = None,
+        step: bool = False,
+    ) -> T | Default: ...
+    @overload
+    async def get_task_result(
+        self,
+        instance_id: str,
+        task_id: Callable[..., T],
+        *,
+        default: Default = ...,
+        iteration: int | None = None,
+        step: bool = False,
+    ) -> T | Default: ...
     async def get_task_result(
         self,
         instance_id: str,
@@ -215,6 +237,10 @@ class AsyncWorkflowClient:
         """Await the end of an instance (see `WorkflowClient.wait`)."""
         return await self._aside(lambda: self._client.wait(instance_id, timeout, until=until))
 
+    @overload
+    async def result(self, instance_id: str, timeout: float | None = None, *, type: type[T]) -> T: ...
+    @overload
+    async def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any: ...
     async def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:  # noqa: A002
         """Await an instance's output (see `WorkflowClient.result`)."""
         return await self._aside(lambda: self._client.result(instance_id, timeout, type))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from copy import copy
-from typing import Any, Literal, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, get_origin, overload
 
+from sayiir.core.loop import LoopResult
 from sayiir.core.program import TaskOp
 from sayiir.core.values import codec_for, encode, output_annotation, plain
 from sayiir.flow.task import declaration_of
+from sayiir.flow.typing import Default
 from sayiir.flow.workflow import Workflow
 from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_signal, checked_workflow, short
 from sayiir.runtime.engine import new_instance, output_or_error
 from sayiir.runtime.status import WorkflowStatus, status_of
-from sayiir.runtime.timeline import TimelineEntry, entry_of, find_record, running_of
+from sayiir.runtime.timeline import TimelineEntry, entry_of, find_record, is_loop_body, running_of
 from sayiir.store.base import ScriptedStore
 from sayiir.store.port import ConflictPolicy, View
 from sayiir.store.scripts import not_found
@@ -44,7 +46,7 @@ class WorkflowClient:
 
     def __init__(self, backend: ScriptedStore, *, conflict_policy: ConflictPolicy | None = None) -> None:
         self._backend = checked_backend(backend)
-        self._policy = checked_policy(conflict_policy)
+        self._policy: ConflictPolicy = checked_policy(conflict_policy)
 
     @property
     def backend(self) -> ScriptedStore:
@@ -185,12 +187,32 @@ class WorkflowClient:
     def get_task_result(
         self,
         instance_id: str,
-        task_id: Callable[..., T],
+        task_id: Callable[..., LoopResult[T] | Awaitable[LoopResult[T]]],
         *,
-        default: Any = None,
+        default: Default = ...,
         iteration: int | None = None,
         step: bool = False,
-    ) -> T | Any: ...
+    ) -> T | Default: ...
+    @overload
+    def get_task_result(
+        self,
+        instance_id: str,
+        task_id: Callable[..., Awaitable[T]],
+        *,
+        default: Default = ...,
+        iteration: int | None = None,
+        step: bool = False,
+    ) -> T | Default: ...
+    @overload
+    def get_task_result(
+        self,
+        instance_id: str,
+        task_id: Callable[..., T],
+        *,
+        default: Default = ...,
+        iteration: int | None = None,
+        step: bool = False,
+    ) -> T | Default: ...
     def get_task_result(
         self,
         instance_id: str,
@@ -217,11 +239,18 @@ class WorkflowClient:
         instance = self._view(instance_id).instance
         structure = self._backend.structure(instance.workflow_id, instance.definition_hash)
         records = self._backend.history(instance.number)
-        record = find_record(records, structure, _task_id(task_id), iteration=iteration, step=step)
+        # A function means its own result, also where its name is the name of a branch.
+        own = step or not isinstance(task_id, str)
+        record = find_record(records, structure, _task_id(task_id), iteration=iteration, step=own)
         if record is None:
             return default
         raw = self._backend.value(instance.number, record.ref)
-        return plain(raw) if isinstance(task_id, str) else codec_for(output_annotation(task_id)).decode(raw)
+        if isinstance(task_id, str):
+            return plain(raw)
+        annotation = output_annotation(task_id)
+        if is_loop_body(structure, record.node):
+            annotation = _value_annotation(annotation)
+        return codec_for(annotation).decode(raw)
 
     def timeline(self, instance_id: str) -> list[TimelineEntry]:
         """Return everything that happened to an instance: each attempt of each node, in order of start.
@@ -268,6 +297,10 @@ class WorkflowClient:
                 raise TimeoutError(f"instance {instance_id!r} is still {status.status} after {timeout:g}s")
             seen = self._backend.wait_for_hint(seen, 0.5 if left is None else min(left, 0.5))
 
+    @overload
+    def result(self, instance_id: str, timeout: float | None = None, *, type: type[T]) -> T: ...
+    @overload
+    def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any: ...
     def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:  # noqa: A002
         """Block until an instance has ended, and return its output.
 
@@ -295,6 +328,11 @@ class WorkflowClient:
 
     def __repr__(self) -> str:
         return f"WorkflowClient({self._backend!r}, conflict_policy={self._policy!r})"
+
+
+def _value_annotation(annotation: Any) -> Any:
+    """Return what a loop's body declares about its value, which is stored without the LoopResult around it."""
+    return get_args(annotation)[0] if get_origin(annotation) is LoopResult else Any
 
 
 def _task_id(task: str | Callable[..., Any]) -> str:

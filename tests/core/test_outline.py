@@ -1,7 +1,7 @@
 """The stored text of a definition read back as a tree."""
 
 from sayiir import Flow
-from sayiir.core.outline import downstream, long_branches, outline
+from sayiir.core.outline import downstream, outline, result_ids
 from sayiir.core.structure import structure
 
 
@@ -55,8 +55,26 @@ def test_fork_branches_are_numbered_as_the_compiler_numbers_them():
     assert numbered == {name: number for number, name, _ in WORKFLOW.program.ops["b||c||kid"].branches}
 
 
-def test_branches_that_have_a_line_of_their_own():
-    assert long_branches(TREE) == {"c", "kid"}
+def test_where_results_are_found():
+    found = result_ids(TREE)
+    assert found["c"] == "b||c||kid::c"
+    assert found["kid"] == "b||c||kid::kid"
+    assert all(found[name] == name for name in found if name not in ("c", "kid"))
+    assert {"a", "b", "lambda_0", "child_0/a", "j", "branch_0", "branch_0::key_fn", "xb", "loop_0", "body", "go", "d"} <= set(found)
+    assert "x" not in found
+
+
+def test_where_the_first_steps_of_branches_are_found():
+    found = result_ids(TREE, step=True)
+    assert (found["b"], found["c"], found["kid"]) == ("b", "c", "child_0/a")
+
+
+def test_branches_of_a_child_are_found_in_its_namespace():
+    child = Flow("kid").fork().branch(a).branch(b, c).join(j).build()
+    tree = outline(structure(Flow("w").then_flow(child).build().graph))
+    found = result_ids(tree)
+    assert (found["child_0/a"], found["child_0/b"]) == ("child_0/a", "child_0/a||b::b")
+    assert result_ids(tree, step=True)["child_0/b"] == "child_0/b"
 
 
 def test_the_ids_that_records_carry():

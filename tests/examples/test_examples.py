@@ -9,16 +9,15 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
-MARK = "\n# Prints:\n"
+MARK = '\n"""Prints:\n'
 
 
 def expected(source: str) -> list[str]:
     _, mark, block = source.partition(MARK)
-    assert mark, 'the example must end with a block "# Prints:"'
-    lines = block.splitlines()
-    assert lines
-    assert all(line.startswith("#") for line in lines)
-    return [line[1:].removeprefix(" ") for line in lines]
+    assert mark, "the example must end with what it prints"
+    lines, end, rest = block.partition('"""\n')
+    assert (bool(lines), bool(end), rest) == (True, True, "")
+    return lines.splitlines()
 
 
 def test_there_are_examples() -> None:

@@ -12,7 +12,16 @@ import os
 import sys
 from typing import Any
 
-from sayiir import Flow, InstanceBusyError, LoopResult, RetryPolicy, get_task_context, resume_workflow, run_durable_workflow, task
+from sayiir import (
+    Flow,
+    InstanceBusyError,
+    LoopResult,
+    RetryPolicy,
+    get_task_context,
+    resume_workflow,
+    run_durable_workflow,
+    task,
+)
 from sayiir.store.sqlite import SqliteBackend
 
 _LEDGER = -1

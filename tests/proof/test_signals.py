@@ -146,8 +146,7 @@ def test_two_branches_awaiting_one_name_get_one_signal_each(kind: str) -> None:
 def test_a_crash_at_every_effect_neither_loses_nor_doubles_a_signal(early: int, kind: str) -> None:
     """`early` of them are sent before the instance exists, the others when it waits, surplus ones stay."""
     workflow, payloads = waits("go", "stop", "go"), [("go", 1), ("stop", 2), ("go", 3), ("go", "surplus")]
-    crashes = sends_and_crashes(workflow, kind, payloads, early)
-    assert crashes > 30
+    assert sends_and_crashes(workflow, kind, payloads, early) > 14
 
 
 def sends_and_crashes(workflow: Workflow[Any, Any], kind: str, sends: Sends, early: int) -> int:
@@ -209,8 +208,8 @@ def test_only_a_signal_accepted_before_the_deadline_counts_whenever_it_is_looked
                 store.send_signal("i", "go", b"1")
                 clock.advance_to(deadline + 3_600_000_000)
                 status = resume_workflow(workflow, "i", Life(store))
-                assert status.is_completed() == (offset <= 0)
-                assert (status.error or "").startswith("" if offset <= 0 else "SignalTimeoutError")
+                assert status.is_completed() == (offset < 0)
+                assert (status.error or "").startswith("" if offset < 0 else "SignalTimeoutError")
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -107,10 +107,10 @@ class Future:
 
 
 def until(backend, condition):
-    """Wait, told by the store of every change, until a condition holds."""
+    """Wait until a condition of the store holds; not every change of it is announced, so it is looked at anew."""
     seen, rounds = 0, 0
     while not condition():
-        seen = backend.wait_for_hint(seen, 1.0)
+        seen = backend.wait_for_hint(seen, 0.01)
         rounds += 1
         assert rounds < 10_000, "the condition never held"
 

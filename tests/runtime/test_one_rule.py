@@ -77,8 +77,14 @@ def runs(value, annotation, folder):
     async def look_async(x):
         return look(x)
 
-    look_async.__annotations__.update(look.__annotations__)
-    for giver, looker in ((give, look), (task(retries=1)(give), look), (give_async, look_async), (give, task(timeout=60)(look))):
+    @task(timeout=60)
+    def look_bounded(x):
+        return look(x)
+
+    for looker in (look_async, look_bounded):
+        looker.__annotations__.update(look.__annotations__)
+    give_again = task(retries=1)(lambda _: value)
+    for giver, looker in ((give, look), (give_again, look), (give_async, look_async), (give, look_bounded)):
         plain = Flow("w").then(giver, name="give").then(looker, name="look").build()
         run_workflow(plain, 0)
         run_durable_workflow(plain, "i", 0)

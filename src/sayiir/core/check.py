@@ -70,7 +70,9 @@ def _clashes(graph: Graph) -> list[str]:
     ids = Counter(node.id for node in walk(graph.nodes))
     for node in walk(graph.nodes):
         if isinstance(node, ForkNode):
-            ids.update(branch.name for branch in node.branches if branch.nodes[0].id != branch.name)
+            # A branch's name lives in the namespace of its fork, as its first task's id does.
+            space = node.id[: node.id.rfind("/") + 1]
+            ids.update(space + branch.name for branch in node.branches if branch.nodes[0].id != space + branch.name)
     return [
         f"id {name!r} is used {count} times in flow {graph.name!r}; give the others a name of their own with name="
         for name, count in ids.items()

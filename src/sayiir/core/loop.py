@@ -18,6 +18,8 @@ class OnMax(enum.StrEnum):
 class LoopResult(Generic[T]):
     """Tells a loop to go on with a value or to end with one.
 
+    Type parameter: what the loop ends with; the value it goes on with may be of another type.
+
     >>> LoopResult.done(3).to_dict()
     {'_loop': 'done', 'value': 3}
     """
@@ -29,7 +31,7 @@ class LoopResult(Generic[T]):
         self.value = value
 
     @classmethod
-    def again(cls, value: T) -> LoopResult[T]:
+    def again(cls, value: Any) -> LoopResult[Any]:
         """Return "run the body once more with this value"."""
         return cls(True, value)
 

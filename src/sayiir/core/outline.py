@@ -26,7 +26,7 @@ class Item(msgspec.Struct, eq=False):
 
     def walk(self) -> Iterator[Item]:
         """Yield this item and all below it, in the order of the text."""
-        stack = [self]
+        stack: list[Item] = [self]
         while stack:
             item = stack.pop()
             yield item
@@ -70,16 +70,27 @@ def outline(text: str) -> Item:
     return root
 
 
-def long_branches(root: Item) -> set[str]:
-    """Return the names of fork branches that have a line of output of their own.
+def result_ids(root: Item, *, step: bool = False) -> dict[str, str]:
+    """Return the full ids under which results are asked for, each with the node id that the records carry.
 
-    A branch of one task is named like the task, and the task's output is the branch's.
+    Args:
+        root: the definition.
+        step: whether a fork branch's name means its first task's own result instead of the branch's output.
     """
-    return {
-        item.name
-        for item in root.walk()
-        if item.number and not (len(item.items) == 1 and item.items[0].word == "task" and item.items[0].name == item.name)
-    }
+    items = list(root.walk())
+    found = {item.name: item.name for item in items if item.word not in ("flow", "branch", "default")}
+    for branch in items:
+        if branch.number and branch.parent is not None:
+            name = branch.parent.name[: branch.parent.name.rfind("/") + 1] + branch.name
+            first = branch.items[0]
+            if step:
+                while first.word == "child":
+                    first = first.items[0]
+                found.setdefault(name, first.name)
+            elif len(branch.items) > 1 or first.name != name:
+                # A branch of one task is named like the task, and the task's output is the branch's.
+                found[name] = branch.record_name
+    return found
 
 
 def downstream(item: Item) -> set[str]:

@@ -198,7 +198,8 @@ def _settle(op: Op, records: list[Record], position: Position, ref: Ref, attempt
     while isinstance(op, EndRoute | EndChild):
         parts: list[object] = ["ref", ref]
         if isinstance(op, EndRoute):
-            parts, keys = ["route", keys[-1], ref], keys[:-1]
+            parts = ["route", keys[-1], ref]
+            keys = keys[:-1]
         step += 1
         kind = "branch" if isinstance(op, EndRoute) else "child_workflow"
         records.append(_structure(op.id, kind, position, attempt, step, parts))

@@ -7,7 +7,7 @@ planner passes through, so that taking a step never searches or recurses.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, TypeAlias, assert_never
+from typing import Any, TypeAlias, TypeVar, assert_never
 
 from sayiir.core.graph import (
     Branch,
@@ -121,7 +121,8 @@ class EndBranch:
         self.fork = fork
         self.id = f"{fork.id}::{branch.name}"
         self.parent = parent
-        self.recorded = len(branch.nodes) > 1 or branch.nodes[0].id != branch.name
+        space = fork.id[: fork.id.rfind("/") + 1]
+        self.recorded = branch.nodes[0].id != space + branch.name or len(branch.nodes) > 1
 
 
 class EndRoute:
@@ -157,6 +158,7 @@ class EndOp:
         self.fast = PLAIN.fast
 
 
+SomeOp = TypeVar("SomeOp", bound="Op")
 Op: TypeAlias = TaskOp | DelayOp | SignalOp | ForkOp | EndBranch | EndRoute | EndChild | EndOp
 
 
@@ -195,7 +197,7 @@ class Program:
             following = self._compile(node, following, token)
         return following
 
-    def _add(self, op: Any) -> Any:
+    def _add(self, op: SomeOp) -> SomeOp:
         self.ops[op.id] = op
         return op
 
@@ -230,9 +232,10 @@ class Program:
 
     def _fork(self, node: ForkNode, following: Op, token: int) -> Op:
         fork = self._add(ForkOp(node, self._add(TaskOp(node.join, following))))
-        branches = []
+        branches: list[tuple[int, str, Op]] = []
         for index, branch in enumerate(node.branches):
             number = self._numbers[node.id, index]
-            branches.append((number, branch.name, self._sequence(branch.nodes, EndBranch(fork, branch, token), number)))
+            end = self._add(EndBranch(fork, branch, token))
+            branches.append((number, branch.name, self._sequence(branch.nodes, end, number)))
         fork.branches = tuple(branches)
         return fork

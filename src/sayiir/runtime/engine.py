@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sayiir.core import plan
 from sayiir.core.lifecycle import TERMINAL, State
@@ -22,18 +22,21 @@ from sayiir.runtime.failure import describe, read_failure, to_error
 from sayiir.runtime.run import Caller, Run
 from sayiir.runtime.context import Frame
 from sayiir.runtime.status import WorkflowStatus, status_of
-from sayiir.store.memory import InMemoryBackend
 from sayiir.store.port import Claim, Claimed, ConflictPolicy, Instance, NewInstance, View
 from sayiir.store.scripts import not_found
+from sayiir.store.url import throw_away
 
 if TYPE_CHECKING:
     from sayiir.flow.workflow import Workflow
     from sayiir.store.base import ScriptedStore
 
 
+In = TypeVar("In")
+
+
 def run_workflow(
-    workflow: Workflow[Any, Any],
-    input_data: Any,
+    workflow: Workflow[In, Any],
+    input_data: In,
     *,
     instance_id: str | None = None,
     backend: ScriptedStore | None = None,
@@ -74,9 +77,9 @@ def run_workflow(
 
 
 def run_durable_workflow(
-    workflow: Workflow[Any, Any],
+    workflow: Workflow[In, Any],
     instance_id: str,
-    input_data: Any,
+    input_data: In,
     backend: ScriptedStore | None = None,
     conflict_policy: ConflictPolicy | None = None,
     *,
@@ -160,7 +163,7 @@ def durable(  # noqa: PLR0913
 ) -> tuple[Run | None, View]:
     """Create an instance and move it; return its run (None when it existed) and how it stands."""
     policy = checked_policy(conflict_policy)
-    store = InMemoryBackend(private=True) if backend is None else checked_backend(backend)
+    store = throw_away() if backend is None else checked_backend(backend)
     new = new_instance(workflow, instance_id, input_data)
     created = store.create(new, policy, claim=True)
     if created.claim is None:
@@ -332,13 +335,13 @@ def _chain_error(stopped: ChainError, workflow_id: str) -> WorkflowError:
 def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, caller: Caller | None) -> Any:
     """Run from an operation on, over a store that only this run knows, waiting through delays."""
     program = workflow.program
-    store = InMemoryBackend(history=False, private=True)
+    store = throw_away(history=False)
     new = NewInstance(
         program.name, program.name, program.hash, program.structure, raw, Position(op.id), isinstance(op, TaskOp)
     )
     created = store.create(new, "fail", claim=True)
     assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
-    claims = (created.claim,)
+    claims: tuple[Claim, ...] = (created.claim,)
     while True:
         run = _run(store, workflow, created.instance, caller)
         run.execute(claims)

@@ -9,7 +9,7 @@ only difference between runs in memory, durable runs and workers.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from sayiir.core import plan
 from sayiir.core.loop import LoopResult
@@ -90,7 +90,11 @@ def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]: 
                 return STOPPED
         else:
             value = _UNSET
-        moved = yield Write(fence, move, consume)
+        moved: Moved = yield Write(fence, move, consume)
+        if moved.kind == "again":
+            # Another token took the signal and nothing was written: this one still stands at its wait.
+            move, consume = _look_again(run, fence, position, moved)
+            continue
         raw, value = _carried(move, position.ref, raw, value)
         position, consume = move.position, None
         if moved.kind == "continue":
@@ -101,12 +105,6 @@ def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]: 
                 move = Move((), position, plan.RUN)
         elif moved.kind == "signal":
             move, consume = _signal(run, fence.token, position, moved.signal)
-        elif moved.kind == "again":
-            signal = run.store.peek_signal(fence, _signal_op(run, position).node.signal, moved.due_at)
-            if signal is not None:
-                move, consume = _signal(run, fence.token, position, signal)
-            else:
-                move = Move((), position, plan.stand(run.program, position, fence.token))
         else:
             if moved.kind == "finished":
                 run.cause = run.causes.get(fence.token)
@@ -134,6 +132,14 @@ def _wake(run: Run, claim: Claim) -> Generator[Ask, Any, tuple[Move | None, Sign
     if claim.wake == "expired":
         return plan.signal_timed_out(_signal_op(run, position), position, attempt), None
     return _signal(run, token, position, claim.signal, claim.parked_at)
+
+
+def _look_again(run: Run, fence: Fence, position: Position, moved: Moved) -> tuple[Move, Signal | None]:
+    """Plan with the next signal of the name, or park again."""
+    signal = run.store.peek_signal(fence, _signal_op(run, position).node.signal, moved.due_at)
+    if signal is None:
+        return Move((), position, plan.stand(run.program, position, fence.token)), None
+    return _signal(run, fence.token, position, signal)
 
 
 def _signal_op(run: Run, position: Position) -> SignalOp:
@@ -177,11 +183,11 @@ def _attempt(  # noqa: PLR0913
     if outcome.stopped:
         return None, _UNSET
     attempt = plan.Attempt(token, run.worker, started, run.store.now())
-    error = outcome.error
-    if error is not None:
-        if isinstance(error, KeyboardInterrupt | SystemExit):
-            raise error
-        return failed(run, op, position, attempt, error), _UNSET
+    raised = outcome.error
+    if raised is not None:
+        if isinstance(raised, KeyboardInterrupt | SystemExit):
+            raise raised
+        return failed(run, op, position, attempt, raised), _UNSET
     return _succeeded(run, op, position, attempt, outcome.value)
 
 
@@ -265,9 +271,11 @@ def drive(run: Run, claim: Claim) -> Moved:
             case Call():
                 answer = call(run, ask.op, ask.value, ask.frame)
             case Sleep():
-                answer = run.sleep(ask.until)
+                run.sleep(ask.until)
+                answer = None
             case Release():
-                answer = run.store.release([ask.fence])
+                run.store.release([ask.fence])
+                answer = None
 
 
 async def drive_async(run: Run, claim: Claim) -> Moved:
@@ -291,7 +299,7 @@ async def drive_async(run: Run, claim: Claim) -> Moved:
             case Sleep():
                 answer = await in_thread(lambda ask=ask: run.sleep(ask.until))  # type: ignore[misc]
             case Release():
-                answer = await _aside(run, lambda ask=ask: run.store.release([ask.fence]))  # type: ignore[misc]
+                answer = await _aside(run, lambda ask=ask: run.store.release([ask.fence]))
 
 
 def _checkpointer(run: Run, ask: Write) -> Any:
@@ -305,7 +313,13 @@ async def _aside(run: Run, write: Any) -> Any:
 # --- without storage ----------------------------------------------------------------------------------------------
 
 
-def run_chain(run: Run, op: Any, value: Any) -> tuple[Any, Any]:
+class Framed(Protocol):
+    """The little of a run that a chain of plain calls needs."""
+
+    frame: Frame
+
+
+def run_chain(run: Framed, op: Any, value: Any) -> tuple[Any, Any]:
     """Call plain sync tasks one after the other, as far as they go without storage or planning.
 
     Returns:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar, overload
 
 import msgspec
 
@@ -103,7 +103,11 @@ class WorkflowStatus(msgspec.Struct, frozen=True):
         """Whether it waits for a signal."""
         return self.status == "awaiting_signal"
 
-    def output_as(self, annotation: type[T]) -> T:
+    @overload
+    def output_as(self, annotation: type[T]) -> T: ...
+    @overload
+    def output_as(self, annotation: Any) -> Any: ...
+    def output_as(self, annotation: Any) -> Any:
         """Return the output decoded into a type.
 
         Args:
@@ -115,8 +119,7 @@ class WorkflowStatus(msgspec.Struct, frozen=True):
         """
         if self.status != "completed":
             raise WorkflowError(f"instance {self.instance_id!r} has no output: it is {self.status}")
-        decoded: T = codec_for(annotation).decode(encode(self.output))
-        return decoded
+        return codec_for(annotation).decode(encode(self.output))
 
     def __repr__(self) -> str:
         words = "".join(part.capitalize() for part in self.status.split("_"))

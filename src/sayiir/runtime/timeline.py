@@ -6,7 +6,7 @@ from datetime import datetime
 
 import msgspec
 
-from sayiir.core.outline import long_branches, outline
+from sayiir.core.outline import outline, result_ids
 from sayiir.core.records import Record
 from sayiir.core.values import unpack
 from sayiir.runtime.failure import read_failure
@@ -85,16 +85,20 @@ def find_record(  # noqa: PLR0913
     Raises:
         ValueError: a short id that several nodes have.
     """
-    done = [record for record in records if record.status == "completed" and not record.superseded]
-    if not step and task_id in long_branches(outline(structure)):
-        name = f"::{task_id.rpartition('/')[2]}"
-        branches = [r for r in done if r.kind == "fork_branch" and r.node.endswith(name)]
-        return branches[-1] if branches else None
-    wanted = [record for record in done if record.node == task_id]
-    if not wanted:
-        wanted = [record for record in done if record.node.rpartition("/")[2] == task_id]
-        if len(nodes := sorted({record.node for record in wanted})) > 1:
-            raise ValueError(f"id {task_id!r} is ambiguous; use one of the full ids {', '.join(map(repr, nodes))}")
-    if iteration is not None:
-        wanted = [record for record in wanted if record.iteration == iteration]
+    ids = result_ids(outline(structure), step=step)
+    # By the definition and not by what has run, so that an id means the same from the first moment on.
+    fits = [task_id] if task_id in ids else [full for full in ids if full.rpartition("/")[2] == task_id]
+    if len(fits) > 1:
+        raise ValueError(f"id {task_id!r} is ambiguous; use one of the full ids {', '.join(map(repr, sorted(fits)))}")
+    wanted = [
+        record
+        for record in records
+        if fits and record.node == ids[fits[0]] and record.status == "completed"
+        if record.kind != "input" and not record.superseded and iteration in (None, record.iteration)
+    ]
     return max(wanted, key=lambda record: (record.iteration, record.ref), default=None)
+
+
+def is_loop_body(structure: str, node: str) -> bool:
+    """Return whether a node of a definition is the body of a loop."""
+    return any(item.word == "loop" and item.items[0].name == node for item in outline(structure).walk())

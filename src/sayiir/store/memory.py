@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from sayiir.clock import SYSTEM_CLOCK, Clock
 from sayiir.core.lifecycle import State
-from sayiir.core.records import STEP_BITS, STEP_MASK, Move, Position, Record, Ref, ref_of
+from sayiir.core.records import STEP_BITS, Move, Position, Record, Ref
 from sayiir.errors import BackendError
 from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
@@ -83,7 +83,7 @@ class MemoryRows:
         self._structures.setdefault((workflow_id, definition_hash), structure)
 
     def tokens(self, number: int) -> list[Token]:
-        return list(self._tokens.get(number, {}).values())
+        return sorted(self._tokens.get(number, {}).values(), key=lambda token: token.number)
 
     def token(self, number: int, token: int) -> Token | None:
         return self._tokens.get(number, {}).get(token)
@@ -139,12 +139,6 @@ class MemoryRows:
                 raise BackendError(f"record {record.ref} of instance number {number} is written already")
             kept[record.ref] = record
 
-    def last_step(self, number: int, token: int) -> int:
-        kept = self._records[number]
-        if ref_of(token, 1) not in kept:
-            return 0  # the usual case, at no cost: a first step has no predecessor
-        return max(ref & STEP_MASK for ref in kept if ref >> STEP_BITS == token)
-
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:
         queue = self._queues.get((instance_id, name))
         if not queue or (deadline is not None and queue[0].sent_at >= deadline):
@@ -195,14 +189,23 @@ class MemoryRows:
 class _TransientRows(MemoryRows):
     """Rows that forget each value as soon as its token has gone on, so that a long loop does not pile up."""
 
+    _spent: Ref = 0
+    """The value that the step under way leaves behind."""
+
     def step_token(self, fence: Fence, position: Position, now: int) -> bool:
         token = self.token(fence.instance, fence.token)
-        before = None if token is None else token.ref
+        before = 0 if token is None else token.ref
         if not super().step_token(fence, position, now):
             return False
-        if before and before != position.ref and before >> STEP_BITS == fence.token:
-            self._records[fence.instance].pop(before, None)
+        self._spent = before if before != position.ref and before >> STEP_BITS == fence.token else 0
         return True
+
+    def add_records(self, number: int, records: tuple[Record, ...]) -> None:
+        super().add_records(number, records)
+        spent, self._spent = self._spent, 0
+        # A route's envelope that this step wrapped around the value is still made of it.
+        if spent and all(record.parts is None for record in records):
+            self._records[number].pop(spent, None)
 
 
 class InMemoryBackend(ScriptedStore):

@@ -36,3 +36,14 @@ def connect(url: str, **options: Any) -> ScriptedStore:
     raise ValueError(
         f'cannot connect to {url!r}: expected "memory://", "sqlite:///relative.db" or "sqlite:////absolute.db"'
     )
+
+
+def throw_away(*, history: bool = True) -> ScriptedStore:
+    """Open a store that only one run knows and that ends with it.
+
+    Args:
+        history: whether it keeps what happened, for those who ask later.
+    """
+    from sayiir.store.memory import InMemoryBackend
+
+    return InMemoryBackend(history=history, private=True)

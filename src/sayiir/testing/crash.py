@@ -7,6 +7,7 @@ line of the timeline with its value, and every task's inputs must be those of th
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from sayiir.core.records import Record
 from sayiir.core.values import encode
+from sayiir.errors import InvalidStateError
 from sayiir.flow.workflow import Workflow
 from sayiir.runtime.engine import resume_workflow, run_durable_workflow
 from sayiir.runtime.status import WorkflowStatus
@@ -37,7 +39,7 @@ Script: TypeAlias = dict[str, list[Any]]
 """The payloads that somebody outside sends, in order, by signal name."""
 
 _LIFE: ContextVar[Life] = ContextVar("life")
-"""The life that a task runs in: contexts follow tasks into threads and loops, so a late task meets its own ended life."""
+"""The life that a task runs in: contexts follow tasks into threads and loops, so a late task meets its own life."""
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MAX_ROUNDS = 1000
 
@@ -51,7 +53,7 @@ def run_to_end(
     script: Script | None = None,
     sent: Counter[str] | None = None,
 ) -> WorkflowStatus:
-    """Start or take up an instance and move it to its end, passing the time and sending what it waits for.
+    """Start or take up an instance and move it to its end or a pause, passing the time, sending what it waits for.
 
     Args:
         workflow: what to run.
@@ -67,11 +69,11 @@ def run_to_end(
     sent = Counter() if sent is None else sent
     status = run_durable_workflow(workflow, instance_id, input_data, store, "use_existing")
     for _ in range(_MAX_ROUNDS):
-        if status.is_completed() or status.is_failed() or status.is_cancelled():
+        if status.is_completed() or status.is_failed() or status.is_cancelled() or status.is_paused():
             return status
         # First look whether it can go on by itself: a life may have ended between a nudge and what it was for.
         status = resume_workflow(workflow, instance_id, store)
-        if status.parked:
+        if status.is_waiting() or status.is_awaiting_signal():
             _nudge(status, store, script or {}, sent)
     raise AssertionError(f"instance {instance_id!r} does not get on: {status!r}, parked {status.parked!r}")
 
@@ -84,9 +86,10 @@ def _nudge(status: WorkflowStatus, store: ScriptedStore, script: Script, sent: C
     for name in waits:
         payloads, index = script.get(name, []), sent[name]
         if index < len(payloads):
-            # A sender that got no answer sends again under the same key.
-            store.send_signal(status.instance_id, name, encode(payloads[index]), f"{name}-{index}")
-            sent[name] += 1
+            # A sender without an answer sends again under the same key; the instance may have been cancelled meanwhile.
+            with contextlib.suppress(InvalidStateError):
+                store.send_signal(status.instance_id, name, encode(payloads[index]), f"{name}-{index}")
+                sent[name] += 1
             nudged = True
     if not nudged:
         if not due:
@@ -122,13 +125,13 @@ class Trial:
             life = Life(store, functools.partial(self._moment, die_at))
             _LIFE.set(life)
             try:
-                self.status = run_to_end(self.workflow, self.instance_id, self.input, life, script=self.script, sent=sent)
+                ended = run_to_end(self.workflow, self.instance_id, self.input, life, script=self.script, sent=sent)
             except SimulatedCrash:
                 store.abandon()
                 store = open_store(self.clock)
                 self._read(store)
                 continue
-            self.effects = len(life.effects)
+            self.status, self.effects = ended, len(life.effects)
             self._read(store)
             return store
 
@@ -252,8 +255,9 @@ def crash_everywhere(
     ...         stores.append(InMemoryBackend(clock=clock))
     ...     return stores[0]
     >>> wf = Flow("w").then(lambda x: x + 1, name="inc").then(lambda x: x * 2, name="double").build()
-    >>> crash_everywhere(wf, 20, open_store=open_store)
-    CrashReport(effects=11, crashes=11, repeats=4)
+    >>> report = crash_everywhere(wf, 20, open_store=open_store)
+    >>> report.crashes == report.effects, report.repeats
+    (True, 4)
     """
     clock, ledger, script = LeapClock(), Ledger(), signals or {}
     watched = ledger.watch(workflow, lambda name: _LIFE.get().effect(name))

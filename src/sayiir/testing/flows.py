@@ -1,9 +1,9 @@
 """Random flows for property tests: drawn as plain data, built through the public builder, predicted independently.
 
-A `Sketch` is a tree of small values that says what a flow does; hypothesis draws, shrinks and prints it. `build()` makes
-the workflow of it, `expected()` says what it must give, without the engine. Nodes are named by their place in the tree.
-Tasks are pure functions of their input, except that some fail in their first attempts. Waits and pauses last moments,
-so that flows without signals run in memory in real time too.
+A `Sketch` is a tree of small values that says what a flow does; hypothesis draws, shrinks and prints it. `build()`
+makes the workflow of it, `expected()` says what it must give, without the engine. Nodes are named by their place in the
+tree. Tasks are pure functions of their input, except that some fail in their first attempts. Waits and pauses last
+moments, so that flows without signals run in memory in real time too.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from sayiir.flow.workflow import Workflow
 from sayiir.runtime.context import get_task_context
 
 MOMENT_SECS = 0.001
+MAX_RETRIES = 2
 LONG_SECS = 3600.0
 
 
@@ -144,7 +145,9 @@ def _turn(value: Any, turns: int, path: str) -> tuple[bool, Any]:
     return turn < turns, following
 
 
-def _task(function: Callable[[Any], Any], name: str, *, is_async: bool = False, failures: int = 0) -> Callable[[Any], Any]:
+def _task(
+    function: Callable[[Any], Any], name: str, *, is_async: bool = False, failures: int = 0
+) -> Callable[[Any], Any]:
     def checked(value: Any) -> Any:
         context = get_task_context()
         if context is not None and context.attempt <= failures:
@@ -154,7 +157,7 @@ def _task(function: Callable[[Any], Any], name: str, *, is_async: bool = False, 
     async def coroutine(value: Any) -> Any:
         return checked(value)
 
-    retries = RetryPolicy(min(failures, 2), MOMENT_SECS, 2.0) if failures else None
+    retries = RetryPolicy(min(failures, MAX_RETRIES), MOMENT_SECS, 2.0) if failures else None
     return task(name=name, retries=retries)(coroutine if is_async else checked)
 
 
@@ -213,10 +216,8 @@ def _route(flow: Any, choice: Choice, path: str) -> Any:
     route = flow.route(_task(lambda _: key, f"{path}k", is_async=choice.is_async), keys=keys)
     for index, (inner, branch) in enumerate(_branches(choice.branches, path)):
         steps = _steps(branch, inner)
-        if index == len(choice.branches) - 1:
-            route = route.default_branch(*steps)
-        else:
-            route = route.branch(keys[index], *steps)
+        is_last = index == len(choice.branches) - 1
+        route = route.default_branch(*steps) if is_last else route.branch(keys[index], *steps)
     return route.done()
 
 
@@ -237,28 +238,37 @@ def _branches(branches: tuple[Line, ...], path: str) -> Iterator[tuple[str, Line
 
 def _expect(line: Line, value: Any, path: str) -> Any:
     for place, part in _placed(line, path):
-        match part:
-            case Step():
-                if part.failures > 2:
-                    raise HiccupError(place)
-                value = mix(value, part.salt)
-            case Pause():
-                pass
-            case Await():
-                value = part.payload if part.sent else value
-            case Turns():
-                for _ in range(part.limit):
-                    again, value = _turn(value, part.turns, place)
-                    if not again:
-                        break
-            case Split():
-                outputs = {inner: _expect(branch, value, inner) for inner, branch in _branches(part.branches, place)}
-                value = mix(outputs, part.join.salt)
-            case Choice():
-                inner, branch = list(_branches(part.branches, place))[min(part.taken, len(part.branches) - 1)]
-                value = {"branch": _key(part), "result": _expect(branch, value, inner)}
-            case Nested():
-                value = _expect(part.line, value, place)
+        value = _expect_part(part, value, place)
+    return value
+
+
+def _expect_part(part: Part, value: Any, place: str) -> Any:
+    match part:
+        case Step():
+            if part.failures > MAX_RETRIES:
+                raise HiccupError(place)
+            return mix(value, part.salt)
+        case Pause():
+            return value
+        case Await():
+            return part.payload if part.sent else value
+        case Turns():
+            return _expect_turns(part, value, place)
+        case Split():
+            outputs = {inner: _expect(branch, value, inner) for inner, branch in _branches(part.branches, place)}
+            return mix(outputs, part.join.salt)
+        case Choice():
+            inner, branch = list(_branches(part.branches, place))[min(part.taken, len(part.branches) - 1)]
+            return {"branch": _key(part), "result": _expect(branch, value, inner)}
+        case Nested():
+            return _expect(part.line, value, place)
+
+
+def _expect_turns(part: Turns, value: Any, place: str) -> Any:
+    for _ in range(part.limit):
+        again, value = _turn(value, part.turns, place)
+        if not again:
+            break
     return value
 
 
@@ -286,7 +296,9 @@ _PAUSES = st.builds(Pause, st.integers(0, 2))
 _AWAITS = st.builds(Await, _JSON, st.booleans(), st.booleans())
 
 
-def sketches(*, depth: int = 3, width: int = 3, signals: bool = True, failing: bool = True) -> st.SearchStrategy[Sketch]:
+def sketches(
+    *, depth: int = 3, width: int = 3, signals: bool = True, failing: bool = True
+) -> st.SearchStrategy[Sketch]:
     """Return the strategy of random flows.
 
     Args:
@@ -297,7 +309,7 @@ def sketches(*, depth: int = 3, width: int = 3, signals: bool = True, failing: b
     """
     lines = _lines(depth, width, signals=signals)
     if failing:
-        end = st.sampled_from((None, None, None, None, Step(0, False, 9), Step(1, True, 9)))
+        end = st.sampled_from((None, None, None, None, Step(0, failures=9), Step(1, is_async=True, failures=9)))
         lines = st.builds(lambda line, last: line if last is None else (*line, last), lines, end)
     return st.builds(Sketch, lines, _JSON)
 

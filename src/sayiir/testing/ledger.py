@@ -64,7 +64,9 @@ class Ledger:
             effect(f"before task {node.id}")
             context = get_task_context()
             assert context is not None, "tasks run inside their context"
-            self.lines.append(Execution(context.instance_id, node.id, context.iteration, context.attempt, encode(value)))
+            self.lines.append(
+                Execution(context.instance_id, node.id, context.iteration, context.attempt, encode(value))
+            )
 
         @functools.wraps(function)
         def sync(value: Any) -> Any:

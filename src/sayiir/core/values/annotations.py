@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import collections.abc
 import functools
+import importlib.util
 import types
 import typing
 from collections.abc import Iterable, Iterator
@@ -95,11 +96,8 @@ def _for_pydantic(annotated: Any) -> bool:
 
 @functools.cache
 def _has_pydantic() -> bool:
-    try:
-        import pydantic  # noqa: F401 -- PositiveInt and the like are pydantic's, but do not say so
-    except ImportError:
-        return False
-    return True
+    # PositiveInt and the like are pydantic's, but do not say so.
+    return importlib.util.find_spec("pydantic") is not None
 
 
 def members(annotation: Any) -> tuple[Any, ...]:
@@ -194,13 +192,15 @@ def _union(parts: Iterable[Any]) -> Any:
 
 
 def _cut_generic(annotation: Any) -> Any:
-    origin, arguments = get_origin(annotation), get_args(annotation)
+    origin: Any = get_origin(annotation)
+    arguments = get_args(annotation)
     # Keys stay: they are written as text and msgspec reads them back by type.
     kept = 1 if issubclass(origin, collections.abc.Mapping) else 0
     cut = [a if i < kept or a is Ellipsis else _cut(a) for i, a in enumerate(arguments)]
     if all(new is old for new, old in zip(cut, arguments, strict=True)):
         return annotation
-    return origin[tuple(cut)]
+    generic: Any = origin
+    return generic[tuple(cut)]
 
 
 def _cut_class(annotation: Any) -> Any:

@@ -10,7 +10,8 @@ import functools
 import math
 from typing import Any, Final
 
-from sayiir.core.values.encoding import MAX_BYTES, Decode, check, encode, explain, from_json, to_json, too_large
+from sayiir.core.values.encoding import MAX_BYTES, check, encode, explain, from_json, to_json, too_large
+from sayiir.core.values.models import Decode
 from sayiir.core.values.nesting import MAX_DEPTH, is_too_deep
 from sayiir.errors import DeserializationError
 

@@ -55,12 +55,13 @@ _pydantic_class_decoder = functools.lru_cache(maxsize=1024)(pydantic_decoder)
 
 
 def _instance(kind: Any, plain: Any) -> Any:
-    origin = get_origin(kind) or kind
+    origin: Any = get_origin(kind) or kind
     if isinstance(plain, origin):
         return plain
     base = next((base for base in _BASES if issubclass(origin, base)), None)
     if base is not None and isinstance(plain, base) and not hasattr(origin, "default_factory"):
-        return origin(plain)  # a subclass of str, dict, ...: it was written as its base
+        made: Any = origin
+        return made(plain)  # a subclass of str, dict, ...: it was written as its base
     raise Misfit(
         f"JSON cannot be turned into {describe(kind)}; use a dataclass, a msgspec Struct or a pydantic model instead"
     )

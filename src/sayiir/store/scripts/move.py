@@ -46,7 +46,8 @@ def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hol
     token.signal = None
     token.moved_at = now
     if instance.request == "cancel":
-        # This token has come to rest; it must not look as if its process had died.
+        # This token has come to rest, perhaps where no task stands; it must not look as if its process had died.
+        token.state = "ready" if isinstance(move.decision, Run) else "standing"
         drop_claim(token)
         rows.save_token(token)
         cancel(rows, instance, now)
@@ -128,9 +129,7 @@ def _fork(rows: Rows, token: Token, fork: Fork, now: int) -> Moved:
     rows.save_token(token)
     children = [
         Token(
-            token.instance, number, "ready" if is_task else "standing", position.node, position.ref,
-            # A fork that is made again after a retry counts on, so that its lines do not fall on the old ones.
-            max(position.step, rows.last_step(token.instance, number)),
+            token.instance, number, "ready" if is_task else "standing", position.node, position.ref, position.step,
             parent=token.number, owner=owner, until=until, epoch=token.epoch + 1, moved_at=now,
         )
         for number, position, is_task in fork.children

@@ -37,7 +37,7 @@ _MUTEX = threading.Lock()
 def _renew_mutex() -> None:
     # Another thread of the parent may have held it at the fork, and will never let go here.
     global _MUTEX  # noqa: PLW0603
-    _MUTEX = threading.Lock()
+    _MUTEX = threading.Lock()  # pyright: ignore[reportConstantRedefinition]
 
 
 if hasattr(os, "register_at_fork"):

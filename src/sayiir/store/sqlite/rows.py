@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import STEP_MASK, Position, Record, Ref, ref_of
+from sayiir.core.records import Position, Record, Ref
 from sayiir.store.compose import resolve
 from sayiir.store.port import Fence, Instance, NewInstance, Signal, Token
 from sayiir.store.scripts.rows import Census
@@ -43,7 +43,6 @@ _RECORDS = """SELECT ref, node, kind, iteration, attempt, status, CAST(output AS
     CAST(error AS BLOB), worker, started_at, finished_at, superseded FROM sayiir_results WHERE instance = ?
     ORDER BY started_at, ref"""
 _VALUE = "SELECT CAST(output AS BLOB), CAST(parts AS BLOB) FROM sayiir_results WHERE instance = ? AND ref = ?"
-_LAST_REF = "SELECT max(ref) FROM sayiir_results WHERE instance = ? AND ref BETWEEN ? AND ?"
 _OLDEST_SIGNAL = """SELECT id, name, CAST(payload AS BLOB), sent_at FROM sayiir_signals
     WHERE instance_id = ? AND name = ? AND consumed_at IS NULL ORDER BY id LIMIT 1"""
 
@@ -200,10 +199,6 @@ class SqliteRows:
                     record.started_at, record.finished_at, record.superseded,
                 ),
             )  # fmt: skip
-
-    def last_step(self, number: int, token: int) -> int:
-        last = self._execute(_LAST_REF, (number, ref_of(token, 0), ref_of(token, STEP_MASK))).fetchone()[0]
-        return 0 if last is None else last & STEP_MASK
 
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:
         row = self._execute(_OLDEST_SIGNAL, (instance_id, name)).fetchone()

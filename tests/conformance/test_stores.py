@@ -1,0 +1,54 @@
+"""The conformance suite on every store of this package."""
+
+from __future__ import annotations
+
+from sayiir import InMemoryBackend, SqliteBackend
+from sayiir.testing.conformance import StoreConformance
+
+
+class TestMemory(StoreConformance):
+    """In memory, where one object is all there is."""
+
+    store: InMemoryBackend
+
+    def open_store(self) -> InMemoryBackend:
+        return InMemoryBackend(clock=self.clock)
+
+    def reopen(self) -> InMemoryBackend:
+        return self.store
+
+    def abandon(self) -> InMemoryBackend:
+        self.store.abandon()
+        return self.store
+
+
+class TestSqliteFile(StoreConformance):
+    """On a file with full durability."""
+
+    store: SqliteBackend
+
+    def open_store(self) -> SqliteBackend:
+        return SqliteBackend(self.folder / "runs.db", clock=self.clock)
+
+    def reopen(self) -> SqliteBackend:
+        return self.open_store()
+
+    def abandon(self) -> SqliteBackend:
+        self.store.abandon()
+        return self.open_store()
+
+
+class TestSqliteInMemory(StoreConformance):
+    """SQLite without a file: one connection for everything."""
+
+    store: SqliteBackend
+
+    def open_store(self) -> SqliteBackend:
+        return SqliteBackend(":memory:", clock=self.clock)
+
+    def reopen(self) -> SqliteBackend:
+        return self.store
+
+    def abandon(self) -> SqliteBackend:
+        self.store.abandon()
+        return self.store
