@@ -42,7 +42,7 @@ def durably(sketch: Sketch, kind: str) -> tuple[End, Counter[Any], Counter[Any]]
         return (status.status, status.output if status.is_completed() else status.error), lines, ran
 
 
-@examples(200, 5000)
+@examples(120, 4000)
 @given(sketches())
 def test_every_kind_of_run_gives_the_predicted_end_and_one_timeline(sketch: Sketch) -> None:
     expected = prediction(sketch)

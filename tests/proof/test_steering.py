@@ -90,7 +90,7 @@ def undisturbed(sketch: Sketch, kind: str) -> tuple[Counter[Any], int]:
 @pytest.mark.parametrize("request_", ["pause", "cancel"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_request_at_any_effect_is_obeyed_and_can_be_undone(kind: str, request_: Request) -> None:
-    @examples(150, 4000)
+    @examples(50, 2000)
     @given(sketches(depth=2, failing=False), st.floats(0, 1), st.none() | st.floats(0, 1))
     def prove(sketch: Sketch, steer: float, crash: float | None) -> None:
         expected, effects = undisturbed(sketch, kind)

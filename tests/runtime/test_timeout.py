@@ -18,18 +18,21 @@ from sayiir import (
 )
 from sayiir.runtime import invoke
 from sayiir.runtime.invoke import abandoned_tasks
-from tests.runtime.support import PATIENCE_SECS, Calls, await_event
+from tests.runtime.support import PATIENCE_SECS, Calls, await_event, until
 
 SHORT = 0.05
 
 
-def until_none_abandoned(count):
-    """Wait until the threads that were let go have ended."""
-    for _ in range(30_000):
-        if abandoned_tasks() <= count:
+@pytest.fixture(autouse=True)
+def none_stays_abandoned():
+    """Each test lets its tasks go at the end; then the count must be what it was."""
+    before = abandoned_tasks()
+    yield
+    for _ in range(10_000):
+        if abandoned_tasks() == before:
             return
-        time.sleep(0.001)  # polls an event of foreign threads, which give no other sign
-    raise AssertionError("an abandoned task did not end")
+        time.sleep(0.001)  # polls: the end of an abandoned call gives no other sign than the count itself
+    raise AssertionError(f"{abandoned_tasks() - before} abandoned tasks are still counted after they ended")
 
 
 def slow(release, ended=None):
@@ -62,16 +65,15 @@ def test_a_sync_task_is_given_up(backend, caplog):
     assert abandoned_tasks() == before + 2
     assert caplog.text.count("task 'slow' still runs in its thread") == 2
     release.set()
-    until_none_abandoned(before)
 
 
 def test_the_late_result_is_refused(backend):
-    release, ended = threading.Event(), threading.Event()
+    release, ended, before = threading.Event(), threading.Event(), abandoned_tasks()
     workflow = Flow("w").then(slow(release, ended)).then(lambda x: x, name="after").build()
     assert run_durable_workflow(workflow, "i", 1, backend).is_failed()
     release.set()
     await_event(ended)
-    until_none_abandoned(0)
+    until(backend, lambda: abandoned_tasks() == before)
     client = WorkflowClient(backend)
     assert client.status("i").is_failed()
     assert client.get_task_result("i", "slow", default="none") == "none"
@@ -103,7 +105,6 @@ def test_timeouts_are_retried_and_limit_one_attempt(backend):
         (1, "failed"), (2, "failed"), (3, "completed"),
     ]  # fmt: skip
     release.set()
-    until_none_abandoned(0)
 
 
 @pytest.mark.parametrize(("options", "attempts"), [({"no_retry_on": TaskTimeoutError}, 1), ({"retry_on": TaskTimeoutError}, 3), ({"retry_on": ValueError}, 1)])
@@ -182,7 +183,6 @@ def test_a_task_that_swallows_its_cancellation_is_given_up(backend, monkeypatch,
     assert abandoned_tasks() >= 1
     stop.set()
     await_event(ended)
-    until_none_abandoned(0)
 
 
 def test_a_task_that_blocks_its_loop_is_given_up_and_others_get_a_new_one(backend, monkeypatch, caplog):
@@ -202,7 +202,6 @@ def test_a_task_that_blocks_its_loop_is_given_up_and_others_get_a_new_one(backen
     assert loops[0] is not loops[1]
     assert "'blocks' still runs in its event loop" in caplog.text
     release.set()
-    until_none_abandoned(0)
 
 
 @pytest.mark.parametrize("durable", [False, True])
@@ -218,7 +217,6 @@ def test_in_branches(backend, durable):
         with pytest.raises(TaskTimeoutError):
             run_workflow(workflow, 1, instance_id="i", conflict_policy="terminate_existing") if durable else run_workflow(workflow, 1)
     release.set()
-    until_none_abandoned(0)
 
 
 def test_timeouts_of_keys_joins_and_bodies():
@@ -233,7 +231,6 @@ def test_timeouts_of_keys_joins_and_bodies():
         with pytest.raises(TaskTimeoutError):
             run_workflow(flow.build(), 1)
     release.set()
-    until_none_abandoned(0)
 
 
 def test_a_timeout_error_raised_by_the_task_is_its_own():

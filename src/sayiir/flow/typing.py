@@ -53,18 +53,16 @@ else:
 Returned_co = TypeVar("Returned_co", covariant=True)
 
 
-class _Nothing:
-    """Never made."""
-
-
 # The first step of a flow may be a lambda, of whose parameter nothing is known. Pyright gives it the type of a free type
-# variable, with which a body can do nothing, unless the signature offers another callable to try. Mypy gives it Any; and
-# if the other callable fitted, mypy would learn nothing from functions with annotations any more.
+# variable, with which a body can do nothing, unless the signature offers another callable to try. Mypy gives it Any, and
+# would learn nothing from functions with annotations any more if they fitted the other callable too.
 MYPY = False
 if MYPY:
 
     class Loose(Protocol[Returned_co]):  # pyright: ignore[reportRedeclaration]
-        def __call__(self, value: Any, nothing: _Nothing, /) -> Returned_co: ...
+        no_callable_has_this: None
+
+        def __call__(self, value: Any, /) -> Returned_co: ...
 
 else:
 

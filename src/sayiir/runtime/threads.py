@@ -77,7 +77,14 @@ class LoopThread:
         threading.Thread(target=self._run, name="sayiir-loop", daemon=True).start()
 
     def _run(self) -> None:
+        import asyncio
+
         self.loop.run_forever()
+        # What a task that blocked the loop left behind is cancelled and ends, instead of being destroyed half way.
+        left = asyncio.all_tasks(self.loop)
+        for task in left:
+            task.cancel()
+        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
         self.loop.close()
 
     def stop(self) -> None:

@@ -1,8 +1,8 @@
 """A clock that stands still until a test moves it, so that nothing sleeps and nothing depends on the machine's speed.
 
-Who waits here waits for a notice or for `advance`; time never passes by itself. A thread that is about to wait has often
-worked out its timeout from a time it read before, so a test that advances while others run should first let them reach
-their wait: `until_waiting`.
+Who waits here waits for a notice or for `advance`; time never passes by itself. A thread that is about to wait has
+often worked out its timeout from a time it read before, so a test that advances while others run should first let them
+reach their wait: `until_waiting`.
 """
 
 from __future__ import annotations

@@ -187,20 +187,21 @@ class ClaimingSuite(StoreSuite):
     def test_releasing_nothing_is_nothing(self) -> None:
         self.store.release([])
 
-    def test_a_released_wait_shows_what_it_waits_for(self) -> None:
-        for name, park, wake in (
-            ("w", lambda hand: hand.wait(5), "timer"),
-            ("s", lambda hand: hand.await_signal(), "signal"),
-        ):
-            park(self.start(name))
-            parked = self.status(name)
-            self.clock.advance(5)
-            self.store.send_signal(name, "go", b"1")
-            hand = self.claimed(name)
-            assert hand.claim.wake == wake
-            assert self.status(name) is State.IN_PROGRESS
-            hand.release()
-            assert self.status(name) is parked
+    @pytest.mark.parametrize("wake", ["timer", "signal"])
+    def test_a_released_wait_shows_what_it_waits_for(self, wake: str) -> None:
+        hand = self.start()
+        if wake == "timer":
+            hand.wait(5)
+        else:
+            hand.await_signal("go")
+        parked = self.status()
+        self.clock.advance(5)
+        self.store.send_signal("a", "go", b"1")
+        hand = self.claimed()
+        assert hand.claim.wake == wake
+        assert self.status() is State.IN_PROGRESS
+        hand.release()
+        assert self.status() is parked
 
     # --- times ----------------------------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -179,7 +180,7 @@ class HintSuite(StoreSuite):
         thread = threading.Thread(target=lambda: woken.append(self.store.wait_for_hint(mark, None)))
         thread.start()
         self.clock.until_waiting()
-        {
+        changes: dict[str, Callable[[], object]] = {
             "submit": lambda: self.submit("b"),
             "release": hand.release,
             "park": lambda: hand.await_signal("go"),
@@ -190,7 +191,8 @@ class HintSuite(StoreSuite):
             "unpause": lambda: self.store.unpause("a"),
             "terminate": lambda: self.submit(policy="terminate_existing"),
             "retry": self.retry,
-        }[change]()
+        }
+        changes[change]()
         thread.join()
         assert woken[0] != mark
 
