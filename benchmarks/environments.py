@@ -66,7 +66,10 @@ def interpreter(name: str, given: str | None) -> str | None:
     requirement = REQUIREMENTS[name]
     if stamp.exists() and stamp.read_text("utf-8") == requirement:
         return str(python)
-    for command in ([sys.executable, "-m", "venv", str(folder)], [str(python), "-m", "pip", "install", "-q", requirement]):
+    for command in (
+        [sys.executable, "-m", "venv", str(folder)],
+        [str(python), "-m", "pip", "install", "-q", requirement],
+    ):
         if subprocess.run(command, capture_output=True, check=False).returncode:
             print(f"passing over {requirement}: `{' '.join(command[1:])}` failed", flush=True)
             return None

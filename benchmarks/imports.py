@@ -14,7 +14,11 @@ from benchmarks.setting import Setting
 def groups(setting: Setting) -> list[Group]:
     """Return the groups of this subject."""
     starts = setting.scale.starts
-    cases = [Case("ours", "`import sayiir`", lambda: _cost(sys.executable, "sayiir", starts), "millis", None, (Budget(60.0),))]
+    cases = [
+        Case(
+            "ours", "`import sayiir`", lambda: _cost(sys.executable, "sayiir", starts), "millis", None, (Budget(60.0),)
+        )
+    ]
     for peer, module, label in (
         ("sayiir_real", "sayiir", "real sayiir 1.0.0"),
         ("dbos_sqlite", "dbos", "DBOS 3.4.0"),
@@ -47,6 +51,4 @@ def _start(python: str, program: str) -> None:
     # Ours is taken from this source tree, a peer's from its own environment alone.
     ours = python == sys.executable
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")} if ours else None
-    subprocess.run(
-        [python, *([] if ours else ["-I"]), "-c", program], check=True, capture_output=True, env=environment
-    )
+    subprocess.run([python, *([] if ours else ["-I"]), "-c", program], check=True, capture_output=True, env=environment)

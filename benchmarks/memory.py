@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 from benchmarks.environments import Peer
@@ -77,7 +78,7 @@ def _peer(setting: Setting) -> Peer | None:
     return None if python is None else Peer(python, "sayiir_real")
 
 
-def _close(peer: Peer | None) -> object:
+def _close(peer: Peer | None) -> Callable[[], None]:
     return (lambda: None) if peer is None else peer.close
 
 

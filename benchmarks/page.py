@@ -64,7 +64,9 @@ def write(docs: Path, groups: list[Group], figures: list[Figure], facts: dict[st
     for group in groups:
         if group.key in PLOTTED:
             of_group = [figure for figure in figures if figure.group == group.key]
-            (docs / "img" / f"bench-{group.key}.svg").write_text(bars(of_group, group.title, PLOTTED[group.key]), "utf-8")
+            (docs / "img" / f"bench-{group.key}.svg").write_text(
+                bars(of_group, group.title, PLOTTED[group.key]), "utf-8"
+            )
 
 
 def write_json(path: Path, figures: list[Figure], facts: dict[str, str]) -> None:
@@ -76,7 +78,7 @@ def write_json(path: Path, figures: list[Figure], facts: dict[str, str]) -> None
 def parse(text: str) -> list[dict[str, str]]:
     """Return the lines of a page's tables, as what each column says."""
     names = [cell.strip() for cell in HEADER.splitlines()[0].strip("|").split("|")]
-    lines = [line for line in text.split(BEGIN)[1].split(END)[0].splitlines() if line.startswith("| ")]
+    lines = [line for line in text.split(BEGIN)[1].split(END, maxsplit=1)[0].splitlines() if line.startswith("| ")]
     cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
     return [dict(zip(names, line, strict=True)) for line in cells if line != names]
 

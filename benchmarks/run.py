@@ -76,9 +76,11 @@ def _peers(options: argparse.Namespace) -> dict[str, str]:
 
 
 def _options(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="benchmarks.run", description="Measure sayiir, as ratios to floors of the same run.")
-    parser.add_argument("--quick", action="store_true", help="very little of everything: shows that it works, not how well")
-    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="measure other engines too")
+    parser = argparse.ArgumentParser(prog="benchmarks.run", description="Measure sayiir beside floors.")
+    parser.add_argument(
+        "--quick", action="store_true", help="very little of everything: shows that it works, not how well"
+    )
+    parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other engines too")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON",
                         help=f"an interpreter that has the peer already; names: {', '.join(REQUIREMENTS)}")  # fmt: skip
     parser.add_argument("--only", action="append", choices=list(SUBJECTS), help="only this subject (may be repeated)")

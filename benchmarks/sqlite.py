@@ -22,6 +22,8 @@ from sayiir import (
 )
 
 _BARE = "INSERT INTO bare (value) VALUES (?)"
+_RESULTS = """CREATE TABLE result (instance, ref, node, kind, status, output, source, started_at, finished_at,
+    PRIMARY KEY (instance, ref)) WITHOUT ROWID"""
 _RESULT = "INSERT INTO result VALUES (1, ?, 'step_1', 'task', 'completed', '12', 0, 1700000000000000, 1700000000000000)"
 _TOKEN = "UPDATE token SET node = 'step_2', ref = ?, moved_at = 1700000000000000 WHERE instance = 1 AND epoch = 1"
 
@@ -36,8 +38,7 @@ class Floor:
             "PRAGMA journal_mode = WAL",
             f"PRAGMA synchronous = {synchronous}",
             "CREATE TABLE bare (number INTEGER PRIMARY KEY, value TEXT)",
-            "CREATE TABLE result (instance, ref, node, kind, status, output, source, started_at, finished_at, "
-            "PRIMARY KEY (instance, ref)) WITHOUT ROWID",
+            _RESULTS,
             "CREATE TABLE token (instance PRIMARY KEY, node, ref, epoch, moved_at) WITHOUT ROWID",
             "INSERT INTO token VALUES (1, 'step_1', 0, 1, 0)",
         ):
@@ -127,12 +128,10 @@ def _normal(setting: Setting) -> Group:
     )
 
 
-def _chains(
-    floor: Floor, backend: SqliteBackend, steps: int, lengths: tuple[int, ...], must: Budget
-) -> list[Case]:
+def _chains(floor: Floor, backend: SqliteBackend, steps: int, lengths: tuple[int, ...], must: Budget) -> list[Case]:
     return [
         Case("bare", "one bare commit (one small row)", partial(floor.bare, steps)),
-        Case("by hand", "a result and a token in one commit, by hand", partial(floor.checkpoint, steps), "micros", "bare"),
+        Case("by hand", "a result and a token by hand", partial(floor.checkpoint, steps), "micros", "bare"),
         *(
             Case(f"ours {length}", f"`run_durable_workflow`, chain of {length:,}",
                  partial(_runs, backend, chain(length), length, max(1, steps // length)), "micros", "bare", (must,))
@@ -171,8 +170,8 @@ def _more(setting: Setting) -> Group:
     return Group(
         "sqlite-more",
         "Other things on SQLite, synchronous=FULL",
-        "Each a whole operation: a run with one fork and its join; instances accepted for later; from `send_signal` until "
-        "the task behind it has finished and the run has ended (two calls, three commits).",
+        "Each a whole operation: a run with one fork and its join; instances accepted for later; from `send_signal` "
+        "until the task behind it has finished and the run has ended.",
         [
             Case("bare", "one bare commit", lambda: floor.bare(submits) / 1e3, "millis"),
             *(

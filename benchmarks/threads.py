@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from benchmarks.flows import chain, new_id
 from benchmarks.measure import Budget, Case, Group, timed
@@ -34,7 +35,7 @@ def groups(setting: Setting) -> list[Group]:
     ]
 
 
-def _rate(backend: SqliteBackend, length: int, threads: int, steps: int) -> object:
+def _rate(backend: SqliteBackend, length: int, threads: int, steps: int) -> Callable[[], float]:
     workflow, runs = chain(length), max(1, steps // length)
 
     def one() -> None:

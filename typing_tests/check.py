@@ -30,8 +30,9 @@ def marked(path: Path) -> set[int]:
 
 def mypy(paths: Sequence[Path]) -> Errors:
     """Return the lines to which mypy objects."""
-    options = ["--config-file", str(ROOT / "pyproject.toml"), "--output", "json", "--no-error-summary"]
-    report, failure, _ = api.run([*options, *map(str, paths)])
+    # A cache beside the files: mypy takes files of one name in different folders for one.
+    places = ["--config-file", str(ROOT / "pyproject.toml"), "--cache-dir", str(paths[0].parent / ".mypy_cache")]
+    report, failure, _ = api.run([*places, "--output", "json", "--no-error-summary", *map(str, paths)])
     if failure:
         raise RuntimeError(failure)
     errors: Errors = defaultdict(dict)

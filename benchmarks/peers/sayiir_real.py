@@ -10,6 +10,7 @@ import itertools
 import sys
 import time
 from functools import cache
+from typing import Any
 
 import sayiir
 
@@ -20,9 +21,9 @@ def add_one(value: int) -> int:
 
 
 @cache
-def chain(steps: int) -> sayiir.Workflow:
+def chain(steps: int) -> Any:
     """Return a workflow of so many steps."""
-    flow = sayiir.Flow("chain")
+    flow: Any = sayiir.Flow("chain")
     for number in range(steps):
         flow = flow.then(add_one, name=f"step_{number}")
     return flow.build()

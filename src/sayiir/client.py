@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from copy import copy
 from typing import Any, Literal, TypeVar, get_args, get_origin, overload
 
 from sayiir.core.loop import LoopResult
-from sayiir.core.program import TaskOp
+from sayiir.core.program import DelayOp, ForkOp, Op, TaskOp
 from sayiir.core.values import codec_for, encode, output_annotation, plain
 from sayiir.flow.task import declaration_of
 from sayiir.flow.typing import Default
@@ -81,9 +81,8 @@ class WorkflowClient:
         if priority is not None and (isinstance(priority, bool) or priority not in range(1, 6)):
             raise ValueError(f"priority must be an int from 1 to 5, not {priority!r}")
         new = new_instance(checked_workflow(workflow), instance_id, input, priority)
-        first = workflow.program.first
-        if isinstance(first, TaskOp):
-            first.codec.decode(new.input)
+        for task in _first_tasks(workflow.program.first):
+            task.codec.decode(new.input)
         created = self._backend.create(new, self._policy, claim=False)
         return self.status(instance_id) if not created.is_new else status_of(View(created.instance, ()))
 
@@ -140,7 +139,7 @@ class WorkflowClient:
             SerializationError: the payload is not JSON.
             InvalidStateError: the instance has finished.
         """
-        key = None if dedup_key is None else checked_id(dedup_key)
+        key = None if dedup_key is None else checked_id(dedup_key, "dedup_key")
         self._backend.send_signal(checked_id(instance_id), checked_signal(signal_name), encode(payload), key)
 
     def retry(self, instance_id: str, *, from_task: str | Callable[..., Any] | None = None, **replacement: Any) -> None:
@@ -268,7 +267,7 @@ class WorkflowClient:
             for token in view.tokens
             if token.owner is not None and token.state == "ready"
         ]
-        return entries
+        return sorted(entries, key=lambda entry: 0.0 if entry.started_at is None else entry.started_at.timestamp())
 
     def wait(
         self, instance_id: str, timeout: float | None = None, *, until: Literal["ended", "parked"] = "ended"
@@ -284,6 +283,8 @@ class WorkflowClient:
             TimeoutError: it has not ended in time.
             InstanceNotFoundError: nobody has this id.
         """
+        if until not in ("ended", "parked"):
+            raise ValueError(f'until must be "ended" or "parked", not {until!r}')
         clock = self._backend.clock
         deadline = None if timeout is None else clock.monotonic() + timeout
         seen = 0
@@ -328,6 +329,21 @@ class WorkflowClient:
 
     def __repr__(self) -> str:
         return f"WorkflowClient({self._backend!r}, conflict_policy={self._policy!r})"
+
+
+def _first_tasks(op: Op) -> Iterator[TaskOp]:
+    """Yield the tasks that get the instance's input, also behind a delay and in the branches of a fork."""
+    ops = [op]
+    while ops:
+        match op := ops.pop():
+            case TaskOp():
+                yield op
+            case DelayOp():
+                ops.append(op.next)
+            case ForkOp():
+                ops += [first for _, _, first in reversed(op.branches)]
+            case _:
+                pass
 
 
 def _value_annotation(annotation: Any) -> Any:

@@ -40,7 +40,9 @@ def test_workflow_names_may_hold_the_marks_of_full_ids():
 
 
 def test_a_sound_tree_has_no_problems():
-    fork = ForkNode("a||x", (Branch("a", (task("a"),)), Branch("x", (ChildNode("child_0", "k", (task("child_0/a"),)),))), task("j"))
+    fork = ForkNode(
+        "a||x", (Branch("a", (task("a"),)), Branch("x", (ChildNode("child_0", "k", (task("child_0/a"),)),))), task("j")
+    )
     assert check.problems(Graph("w", (fork,))) == []
 
 
@@ -49,8 +51,12 @@ def test_an_empty_tree():
 
 
 def test_a_branchs_name_counts_unless_it_is_its_first_nodes():
-    fork = ForkNode("a||x", (Branch("a", (task("a"),)), Branch("x", (ChildNode("child_0", "k", (task("child_0/a"),)),))), task("x"))
-    assert check.problems(Graph("w", (fork,))) == ["id 'x' is used 2 times in flow 'w'; give the others a name of their own with name="]
+    fork = ForkNode(
+        "a||x", (Branch("a", (task("a"),)), Branch("x", (ChildNode("child_0", "k", (task("child_0/a"),)),))), task("x")
+    )
+    assert check.problems(Graph("w", (fork,))) == [
+        "id 'x' is used 2 times in flow 'w'; give the others a name of their own with name="
+    ]
 
 
 def test_too_deep_a_tree_is_told_without_walking_it():

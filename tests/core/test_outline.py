@@ -60,7 +60,20 @@ def test_where_results_are_found():
     assert found["c"] == "b||c||kid::c"
     assert found["kid"] == "b||c||kid::kid"
     assert all(found[name] == name for name in found if name not in ("c", "kid"))
-    assert {"a", "b", "lambda_0", "child_0/a", "j", "branch_0", "branch_0::key_fn", "xb", "loop_0", "body", "go", "d"} <= set(found)
+    assert {
+        "a",
+        "b",
+        "lambda_0",
+        "child_0/a",
+        "j",
+        "branch_0",
+        "branch_0::key_fn",
+        "xb",
+        "loop_0",
+        "body",
+        "go",
+        "d",
+    } <= set(found)
     assert "x" not in found
 
 

@@ -4,7 +4,18 @@ import sys
 
 import pytest
 
-from sayiir.core.graph import Branch, ChildNode, DelayNode, ForkNode, Graph, LoopNode, RouteNode, SignalNode, TaskMetadata, TaskNode
+from sayiir.core.graph import (
+    Branch,
+    ChildNode,
+    DelayNode,
+    ForkNode,
+    Graph,
+    LoopNode,
+    RouteNode,
+    SignalNode,
+    TaskMetadata,
+    TaskNode,
+)
 from sayiir.core.program import Program
 from sayiir.core.retry import RetryPolicy
 from sayiir.core.structure import structure, structure_hash
@@ -26,7 +37,12 @@ def test_branches_are_numbered_by_the_definition():
     outer = ForkNode("a||in", (Branch("a", (task("a"),)), Branch("in", (inner, task("b")))), task("j"))
 
     def numbers(compiled):
-        return {(op.id, name): number for op in compiled.ops.values() if hasattr(op, "branches") for number, name, _ in op.branches}
+        return {
+            (op.id, name): number
+            for op in compiled.ops.values()
+            if hasattr(op, "branches")
+            for number, name, _ in op.branches
+        }
 
     assert numbers(program(outer)) == numbers(program(outer))
     assert sorted(numbers(program(outer)).values()) == [1, 2, 3, 4]
@@ -34,7 +50,13 @@ def test_branches_are_numbered_by_the_definition():
 
 @pytest.mark.parametrize(
     ("metadata", "inline"),
-    [({}, True), ({"tags": ["a"]}, True), ({"timeout_secs": 1.0}, False), ({"retries": RetryPolicy(1)}, False), ({"isolation": "process"}, False)],
+    [
+        ({}, True),
+        ({"tags": ["a"]}, True),
+        ({"timeout_secs": 1.0}, False),
+        ({"retries": RetryPolicy(1)}, False),
+        ({"isolation": "process"}, False),
+    ],
 )
 def test_only_plain_tasks_may_be_called_one_after_the_other(metadata, inline):
     assert program(task("a", **metadata)).ops["a"].inline is inline

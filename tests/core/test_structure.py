@@ -29,7 +29,9 @@ WHOLE = (
 
 
 def test_the_text_shows_the_whole_tree():
-    assert text_of(WHOLE) == """\
+    assert (
+        text_of(WHOLE)
+        == """\
 sayiir definition 1
 flow "w"
   task "v" version="2"
@@ -52,6 +54,7 @@ flow "w"
   signal "g" of="go" on_timeout=fail
   delay "p"
 """
+    )
 
 
 def test_a_difference_shows_both_sides():

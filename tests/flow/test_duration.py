@@ -40,7 +40,9 @@ def test_accepted_forms(written, seconds):
     assert result == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("written", ["", "  ", "zz", "5x", "s", "1h-3m", "1h foo", "5 s s", "٣s", "1,5s", None, True, [], b"5s", object()])  # noqa: E501
+@pytest.mark.parametrize(
+    "written", ["", "  ", "zz", "5x", "s", "1h-3m", "1h foo", "5 s s", "٣s", "1,5s", None, True, [], b"5s", object()]
+)  # noqa: E501
 def test_bad_forms_are_refused_and_the_accepted_ones_named(written):
     with pytest.raises(ValueError, match="Invalid duration") as caught:
         parse_duration(written)
@@ -48,7 +50,9 @@ def test_bad_forms_are_refused_and_the_accepted_ones_named(written):
         assert form in str(caught.value)
 
 
-@pytest.mark.parametrize("written", [-1, -0.001, "-5", timedelta(seconds=-1), math.nan, math.inf, -math.inf, "nan", "inf", 10**400])
+@pytest.mark.parametrize(
+    "written", [-1, -0.001, "-5", timedelta(seconds=-1), math.nan, math.inf, -math.inf, "nan", "inf", 10**400]
+)
 def test_not_finite_or_negative_is_refused(written):
     with pytest.raises(ValueError, match="Invalid duration"):
         parse_duration(written)

@@ -147,5 +147,3 @@ def test_what_is_not_in(base, what, flow):
 def test_names_cannot_imitate_structure():
     quoted = 'x"\n  task "b'
     assert digest(Flow("w").then(a, name=quoted)) != digest(Flow("w").then(a, name="x").then(b))
-
-

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sayiir import Flow, InvalidStateError, LoopResult, Workflow, WorkflowClient, resume_workflow, run_durable_workflow
+from sayiir import Flow, InvalidStateError, Workflow, WorkflowClient, resume_workflow, run_durable_workflow
 from sayiir.core.values import encode
 from sayiir.store.base import ScriptedStore
 from sayiir.store.port import Fence
@@ -219,10 +219,6 @@ def test_a_finished_instance_takes_no_signal(kind: str) -> None:
         with pytest.raises(InvalidStateError, match="completed"):
             store.send_signal("i", "go", b"2")
         assert buffered(store, "i", "go") == []
-
-
-def drain(value: Any) -> Any:
-    return LoopResult.done(value)
 
 
 @pytest.mark.parametrize("kind", KINDS)

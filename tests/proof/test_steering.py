@@ -5,13 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import pytest
-from hypothesis import given, target
+from hypothesis import example, given, target
 from hypothesis import strategies as st
 
 from sayiir import InstanceNotFoundError, InvalidStateError, WorkflowClient, WorkflowStatus
 from sayiir.store.base import ScriptedStore
 from sayiir.testing.crash import OpenStore, run_to_end
-from sayiir.testing.flows import Sketch, sketches
+from sayiir.testing.flows import Sketch, Split, Step, sketches
 from sayiir.testing.ledger import Ledger
 from sayiir.testing.life import LeapClock, Life, SimulatedCrash
 from tests.proof.common import KINDS, examples, reopenable
@@ -92,6 +92,8 @@ def undisturbed(sketch: Sketch, kind: str) -> tuple[Counter[Any], int]:
 def test_a_request_at_any_effect_is_obeyed_and_can_be_undone(kind: str, request_: Request) -> None:
     @examples(50, 2000)
     @given(sketches(depth=2, failing=False), st.floats(0, 1), st.none() | st.floats(0, 1))
+    @example(Sketch((Step(0),)), 1.0, None)  # when only the end is left
+    @example(Sketch((Split(((Step(0),),), Step(0)),)), 0.5, None)  # when a branch is about to arrive
     def prove(sketch: Sketch, steer: float, crash: float | None) -> None:
         expected, effects = undisturbed(sketch, kind)
         steer_at, crash_at = int(steer * effects), -1 if crash is None else int(crash * effects * 1.2)

@@ -53,7 +53,9 @@ def test_outside_of_tasks_there_is_none():
 def test_all_fields_in_a_durable_run(backend):
     seen = Seen()
     policy = RetryPolicy(3)
-    declared = task("named", timeout="30s", retries=policy, tags=["io"], description="d", priority=2, version="v", retry_on=OSError)(seen.note("a"))
+    declared = task(
+        "named", timeout="30s", retries=policy, tags=["io"], description="d", priority=2, version="v", retry_on=OSError
+    )(seen.note("a"))
     workflow = Flow("w", metadata={"team": ["x"]}).then(declared).build()
     run_durable_workflow(workflow, "i", 1, backend)
     context = seen["a"]
@@ -65,18 +67,33 @@ def test_all_fields_in_a_durable_run(backend):
         description="d", timeout_secs=30.0, retries=policy, tags=["io"], version="v", priority=2, retry_on=OSError
     )
     assert context.workflow_metadata == {"team": ["x"]}
-    assert context.cancelled is False
-    context.heartbeat()
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_nothing_is_cancelled_by_itself(durable):
+    seen = []
+
+    def work(x):
+        context = get_task_context()
+        context.heartbeat()
+        seen.append(context.cancelled)
+
+    workflow = Flow("w").then(work).then(task("bounded", timeout=60)(lambda x: work(x))).build()
+    run_workflow(workflow, 1, instance_id="i") if durable else run_workflow(workflow, 1)
+    assert seen == [False, False]
 
 
 def test_in_a_run_without_storage_the_instance_is_the_workflow():
     seen = Seen()
     run_workflow(Flow("w").then(seen.note("a"), name="n").build(), 1)
     context = seen["a"]
-    assert (context.workflow_id, context.instance_id, context.task_id, context.workflow_metadata) == ("w", "w", "n", None)
+    assert (context.workflow_id, context.instance_id, context.task_id, context.workflow_metadata) == (
+        "w",
+        "w",
+        "n",
+        None,
+    )
     assert context.metadata == TaskMetadata()
-    assert context.cancelled is False
-    context.heartbeat()
 
 
 def places(seen):
@@ -208,7 +225,18 @@ def test_keys_differ_between_tasks_iterations_branches_and_instances(backend):
         return LoopResult.done(x) if get_task_context().iteration == 3 else LoopResult.again(x)
 
     child = Flow("c").then(note).build()
-    workflow = Flow("w").then(note, name="a").fork().branch(note, name="b").branch(note, name="c").branch(child, name="d").join(note, name="j").loop(body).then_flow(child).build()
+    workflow = (
+        Flow("w")
+        .then(note, name="a")
+        .fork()
+        .branch(note, name="b")
+        .branch(note, name="c")
+        .branch(child, name="d")
+        .join(note, name="j")
+        .loop(body)
+        .then_flow(child)
+        .build()
+    )
     for instance in ("i", "j"):
         run_durable_workflow(workflow, instance, 1, backend)
     assert len(seen) == 18
@@ -301,7 +329,9 @@ def test_a_context_is_a_frozen_comparable_picklable_value(backend):
 
 def test_a_context_keeps_what_it_said():
     kept = []
-    run_workflow(Flow("w").then(lambda x: kept.append(get_task_context()), name="a").then(lambda x: x, name="b").build(), 1)
+    run_workflow(
+        Flow("w").then(lambda x: kept.append(get_task_context()), name="a").then(lambda x: x, name="b").build(), 1
+    )
     assert kept[0].task_id == "a"
 
 

@@ -59,7 +59,14 @@ def wrap(kind, inner):
         case "route":
             return flow.route(key, keys=["k", "l"]).branch("k", inner).branch("l", add).done().then(unwrap).build()
         case "default":
-            return flow.route(lambda x: "zz", keys=["k"]).branch("k", add).default_branch(lambda x: x, inner).done().then(unwrap).build()
+            return (
+                flow.route(lambda x: "zz", keys=["k"])
+                .branch("k", add)
+                .default_branch(lambda x: x, inner)
+                .done()
+                .then(unwrap)
+                .build()
+            )
         case "child":
             return flow.then(add).then_flow(inner).then(add, name="more").build()
     raise AssertionError(kind)
@@ -67,7 +74,15 @@ def wrap(kind, inner):
 
 LEAVES = ("task", "fork", "route", "loop", "delay", "signal", "child")
 WRAPS = ("fork", "fork, later", "route", "default", "child")
-EXPECTED = {"task": lambda x: x + 1, "fork": lambda x: 2 * x + 1, "route": lambda x: x + 1, "loop": lambda x: x + x % 2, "delay": lambda x: x, "signal": lambda x: 100, "child": lambda x: x + 1}
+EXPECTED = {
+    "task": lambda x: x + 1,
+    "fork": lambda x: 2 * x + 1,
+    "route": lambda x: x + 1,
+    "loop": lambda x: x + x % 2,
+    "delay": lambda x: x,
+    "signal": lambda x: 100,
+    "child": lambda x: x + 1,
+}
 AROUND = {
     "fork": lambda f: lambda x: f(x) + x + 1, "fork, later": lambda f: lambda x: f(x + 1), "route": lambda f: f, "default": lambda f: f,
     "child": lambda f: lambda x: f(x + 1) + 1,
@@ -97,7 +112,12 @@ def test_every_combination(inside, around, tmp_path):
             assert status.output == outcome, (kind, status)
             ended = {entry.node_id for entry in WorkflowClient(backend).timeline("i") if entry.status == "completed"}
             listed = {node.id for node in workflow.iter_nodes()}
-            assert listed - ended <= {"add", "child_0/add", "child_0/child_0/add", *(n for n in listed if n.rpartition("/")[2] == "add")}
+            assert listed - ended <= {
+                "add",
+                "child_0/add",
+                "child_0/child_0/add",
+                *(n for n in listed if n.rpartition("/")[2] == "add"),
+            }
 
 
 @pytest.mark.parametrize("inside", ["delay", "signal"])
@@ -115,15 +135,31 @@ def test_a_parked_branch_survives_a_new_process(inside, tmp_path):
 
 def test_parallel_delays_run_side_by_side(timed, clock):
     pause = Flow("p").delay("d", 60).build()
-    workflow = Flow("w").fork().branch(pause, name="a").branch(pause, name="b").branch(pause, name="c").join(lambda d: d).build()
+    workflow = (
+        Flow("w")
+        .fork()
+        .branch(pause, name="a")
+        .branch(pause, name="b")
+        .branch(pause, name="c")
+        .join(lambda d: d)
+        .build()
+    )
     status = run_durable_workflow(workflow, "i", 1, timed)
-    assert [(item.node_id, item.kind) for item in status.parked] == [("child_0/d", "delay"), ("child_1/d", "delay"), ("child_2/d", "delay")]
+    assert [(item.node_id, item.kind) for item in status.parked] == [
+        ("child_0/d", "delay"),
+        ("child_1/d", "delay"),
+        ("child_2/d", "delay"),
+    ]
     clock.advance(60)
     assert resume_workflow(workflow, "i", timed).output == {"a": 1, "b": 1, "c": 1}
 
 
 def test_a_branch_that_is_a_bare_structure_of_its_own():
-    for inner, result in ((Flow("c").delay("d", 0).build(), 1), (Flow("c").loop(twice, name="l").build(), 2), (Flow("c").then_flow(leaf("child")).build(), 2)):
+    for inner, result in (
+        (Flow("c").delay("d", 0).build(), 1),
+        (Flow("c").loop(twice, name="l").build(), 2),
+        (Flow("c").then_flow(leaf("child")).build(), 2),
+    ):
         workflow = Flow("w").fork().branch(inner).branch(inner, name="again").join(lambda d: d).build()
         assert run_workflow(workflow, 1) == {"c": result, "again": result}
 
@@ -131,7 +167,9 @@ def test_a_branch_that_is_a_bare_structure_of_its_own():
 def test_deep_nesting_of_forks():
     workflow = leaf("task")
     for _ in range(20):
-        workflow = Flow("w").fork().branch(workflow, name="deeper").branch(lambda x: 0, name="zero").join(unwrap).build()
+        workflow = (
+            Flow("w").fork().branch(workflow, name="deeper").branch(lambda x: 0, name="zero").join(unwrap).build()
+        )
     assert run_workflow(workflow, 1) == 2
     assert run_durable_workflow(workflow, "i", 1).output == 2
 

@@ -24,7 +24,7 @@ class Level(enum.IntEnum):
 
 
 class Text(str):
-    pass
+    __slots__ = ()
 
 
 @dataclasses.dataclass
@@ -47,7 +47,7 @@ PLAIN = [
     None, True, 0, -(10**40), 1.5, 1e300, "", "é\u2028\x00", [], {}, {"b": 1, "a": [1, {"c": None}]}, [1, "x", None, 2.0],
     (1, 2), {1: "a", 2: "b"}, Color.RED, Level.HIGH, Text("t"), collections.OrderedDict(z=1, a=2),
     Point(1), Pair(1, "b"), Model(n=1, when=dt.date(2024, 1, 2)), dt.datetime(2024, 1, 2, tzinfo=dt.UTC), dt.date(2024, 1, 2),
-    uuid.UUID(int=5), decimal.Decimal("1.10"), b"bytes", {"k": {3, }}, [Point(1), Pair(2, "x")], True, {"m": [Model(n=2)]},
+    uuid.UUID(int=5), decimal.Decimal("1.10"), b"bytes", {"k": {3}}, [Point(1), Pair(2, "x")], True, {"m": [Model(n=2)]},
 ]  # fmt: skip
 TYPED = [
     (Point(1, 2.0), Point), ([Point(1)], list[Point]), ({"a": Model(n=1)}, dict[str, Model]), (Model(n=1), Model | None), (None, Model | None),
@@ -99,7 +99,9 @@ def runs(value, annotation, folder):
             clock.advance(60)
             with backend:
                 assert resume_workflow(apart, "i", backend).is_completed()
-    run_workflow(Flow("w").fork().branch(give).join(lambda d: d["give"], name="pick").then(look, name="look").build(), 0)
+    run_workflow(
+        Flow("w").fork().branch(give).join(lambda d: d["give"], name="pick").then(look, name="look").build(), 0
+    )
     run_workflow(Flow("w").then_flow(Flow("c").then(give).build()).then(look, name="look").build(), 0)
     return seen
 
@@ -137,7 +139,16 @@ def test_a_task_cannot_change_what_another_one_got():
     def look(x):
         return x["items"]
 
-    workflow = Flow("w").then(lambda x: {"items": [x]}).fork().branch(spoil).branch(look).branch(look, name="b").join(lambda d: d).build()
+    workflow = (
+        Flow("w")
+        .then(lambda x: {"items": [x]})
+        .fork()
+        .branch(spoil)
+        .branch(look)
+        .branch(look, name="b")
+        .join(lambda d: d)
+        .build()
+    )
     for output in (run_workflow(workflow, 1), run_durable_workflow(workflow, "i", 1).output):
         assert output == {"spoil": 1, "look": [1], "b": [1]}
 

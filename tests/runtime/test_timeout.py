@@ -107,7 +107,10 @@ def test_timeouts_are_retried_and_limit_one_attempt(backend):
     release.set()
 
 
-@pytest.mark.parametrize(("options", "attempts"), [({"no_retry_on": TaskTimeoutError}, 1), ({"retry_on": TaskTimeoutError}, 3), ({"retry_on": ValueError}, 1)])
+@pytest.mark.parametrize(
+    ("options", "attempts"),
+    [({"no_retry_on": TaskTimeoutError}, 1), ({"retry_on": TaskTimeoutError}, 3), ({"retry_on": ValueError}, 1)],
+)
 def test_filters_see_the_timeout(backend, options, attempts):
     @task(timeout=SHORT, retries=RetryPolicy(2, 0.0), **options)
     async def work(x):
@@ -215,7 +218,9 @@ def test_in_branches(backend, durable):
     for branch in (slow(release), later):
         workflow = Flow("w").fork().branch(branch).branch(lambda x: x, name="fine").join(lambda d: d).build()
         with pytest.raises(TaskTimeoutError):
-            run_workflow(workflow, 1, instance_id="i", conflict_policy="terminate_existing") if durable else run_workflow(workflow, 1)
+            run_workflow(
+                workflow, 1, instance_id="i", conflict_policy="terminate_existing"
+            ) if durable else run_workflow(workflow, 1)
     release.set()
 
 

@@ -253,14 +253,21 @@ def test_ctrl_c_calls_off_a_write_that_waits(stage: Stage) -> None:
     main = threading.main_thread().ident
     assert main is not None
 
+    called_off = threading.Event()
+
     def press() -> None:
         come.acquire()  # the main thread has queued
-        signal.pthread_kill(main, signal.SIGINT)
+        # A signal that comes just before the wait begins does not end it; a person would press again.
+        while True:
+            signal.pthread_kill(main, signal.SIGINT)
+            if called_off.wait(10):
+                return
 
     presser = threading.Thread(target=press)
     presser.start()
     with pytest.raises(KeyboardInterrupt):
         stage.group.run(add("called off"))
+    called_off.set()
     go.set()
     leader.join()
     presser.join()

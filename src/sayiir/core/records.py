@@ -13,6 +13,7 @@ import msgspec
 Ref: TypeAlias = int
 INPUT_REF: Ref = 0
 STEP_BITS = 32
+STEP_MASK = (1 << STEP_BITS) - 1
 
 RecordStatus: TypeAlias = Literal["completed", "failed", "crashed", "abandoned"]
 

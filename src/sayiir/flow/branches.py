@@ -111,7 +111,12 @@ class BranchBuilder(Generic[In, Out]):
 
     @overload
     def branch(
-        self, key: str, first: Callable[[Out], object] | Workflow[Out, Any], /, *task_funcs: Step, name: str | None = None
+        self,
+        key: str,
+        first: Callable[[Out], object] | Workflow[Out, Any],
+        /,
+        *task_funcs: Step,
+        name: str | None = None,
     ) -> BranchBuilder[In, Out]: ...
     @overload
     def branch(
@@ -174,7 +179,8 @@ class BranchBuilder(Generic[In, Out]):
         missing = [key for key in self._keys if key not in have]
         if missing and None not in have:
             raise ValueError(f"Route: missing branches for keys: {', '.join(missing)}")
-        flow: Flow[In, Dict] = self._flow._close(self, RouteNode(self._id, self._key, self._keys, tuple(self._branches)))
+        node = RouteNode(self._id, self._key, self._keys, tuple(self._branches))
+        flow: Flow[In, Dict] = self._flow._close(self, node)
         return flow
 
     def _add(self, key: str | None, steps: Sequence[Any], name: str | None) -> BranchBuilder[In, Out]:

@@ -5,8 +5,8 @@ others are gathered and reported together by `build()`. The tree is made at `bui
 builder afterwards.
 
 For type checkers a flow carries what its first task takes and what its last one gives, and `Flow(…)` makes a
-`FreshFlow`, whose first step decides both. A JSON object may become a record (a dataclass, a model): that a step asks for
-one after a step that gives a dict is no mistake, and neither is a dict as the input of such a workflow.
+`FreshFlow`, whose first step decides both. A JSON object may become a record (a dataclass, a model): that a step asks
+for one after a step that gives a dict is no mistake, and neither is a dict as the input of such a workflow.
 """
 
 from __future__ import annotations
@@ -49,14 +49,16 @@ class Flow(Draft, Generic[In, Out]):
 
     if TYPE_CHECKING:
 
-        def __new__(cls, name: str = "workflow", *, metadata: Any = None) -> FreshFlow: ...
+        def __new__(cls, name: str = "workflow", *, metadata: Any = None) -> FreshFlow: ...  # noqa: D102
 
     @overload
     def then(self, task_func: Callable[[Out], Awaitable[B]], *, name: str | None = None) -> Flow[In, B]: ...
     @overload
     def then(self, task_func: Callable[[Out], B], *, name: str | None = None) -> Flow[In, B]: ...
     @overload
-    def then(self: Flow[In, Dict], task_func: Callable[[R], Awaitable[B]], *, name: str | None = None) -> Flow[In, B]: ...
+    def then(
+        self: Flow[In, Dict], task_func: Callable[[R], Awaitable[B]], *, name: str | None = None
+    ) -> Flow[In, B]: ...
     @overload
     def then(self: Flow[In, Dict], task_func: Callable[[R], B], *, name: str | None = None) -> Flow[In, B]: ...
     def then(self, task_func: Any, *, name: str | None = None) -> Any:
@@ -234,7 +236,8 @@ class Flow(Draft, Generic[In, Out]):
             DefinitionError: the definition has mistakes; the text and `problems` list all of them.
         """
         graph = Graph(self._name, tuple(self._nodes), self._metadata)
-        found = [*self._names.problems, *(f"flow {self._name!r} has {text}" for text in self._open.values()), *problems(graph)]
+        unfinished = [f"flow {self._name!r} has {text}" for text in self._open.values()]
+        found = [*self._names.problems, *unfinished, *problems(graph)]
         if found:
             listed = found[0] if len(found) == 1 else f"{len(found)} mistakes:\n" + "\n".join(f"- {x}" for x in found)
             raise DefinitionError(f"cannot build flow {self._name!r}: {listed}", workflow_id=self._name, problems=found)

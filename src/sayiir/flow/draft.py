@@ -30,7 +30,9 @@ class Draft:
 
     def _check_open(self, builder: object) -> None:
         if builder not in self._open:
-            raise DefinitionError(f"this fork or route of flow {self._name!r} has ended; start another with .fork() or .route(…)")
+            raise DefinitionError(
+                f"this fork or route of flow {self._name!r} has ended; start another with .fork() or .route(…)"
+            )
 
     def _close(self, builder: object, node: Node) -> Any:
         del self._open[builder]
@@ -54,16 +56,19 @@ class Names:
         self.problems: list[str] = []
 
     def draw(self, stem: str) -> str:
+        """Return the next generated name."""
         number = self._counts.get(stem, 0)
         self._counts[stem] = number + 1
         return f"{stem}_{number}"
 
     def check(self, what: str, name: Any) -> str:
+        """Return a given name, and remember what is wrong with it."""
         if problem := name_problem(what, name):
             self.problems.append(problem)
         return str(name)
 
     def task(self, function: Any, name: str | None, what: str = "task") -> TaskNode:
+        """Return the node of a callable."""
         if isinstance(function, Workflow):
             raise TypeError(f"a workflow cannot be the {what}; add it with .then_flow(…) or as a step of a branch")
         if not callable(function):
@@ -79,12 +84,14 @@ class Names:
         return TaskNode(self.check(f"{what} name", name), function, is_async_callable(function), metadata)
 
     def child(self, workflow: Any) -> ChildNode:
+        """Return the node of a child workflow."""
         if not isinstance(workflow, Workflow):
             raise TypeError(f"then_flow takes a built Workflow, not {workflow!r}; call .build() on the Flow first")
         name = self.draw("child")
         return ChildNode(name, workflow.workflow_id, prefixed(workflow.graph.nodes, name))
 
     def sequence(self, steps: Sequence[Any], name: str | None) -> tuple[Node, ...]:
+        """Return the nodes of a branch; the name is the first one's."""
         nodes: list[Node] = []
         for index, step in enumerate(steps):
             if isinstance(step, Workflow):

@@ -3,6 +3,7 @@
 At run time `Flow(…)` is a Flow. The methods here only differ in their signatures from those of Flow, which have the
 documentation.
 """
+# ruff: noqa: D102 -- signatures only
 
 from __future__ import annotations
 
@@ -19,10 +20,14 @@ class FreshFlow(Flow[Any, Any]):
     """A flow without a step."""
 
     @overload  # type: ignore[override]  # what goes in is decided here, once
-    def then(self, task_func: Callable[[A], Awaitable[B]] | Loose[Awaitable[Any]], *, name: str | None = None) -> Flow[A, B]: ...
+    def then(
+        self, task_func: Callable[[A], Awaitable[B]] | Loose[Awaitable[Any]], *, name: str | None = None
+    ) -> Flow[A, B]: ...
     @overload
     def then(self, task_func: Callable[[A], B] | Loose[Any], *, name: str | None = None) -> Flow[A, B]: ...
-    def then(self, task_func: Any, *, name: str | None = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]
+    def then(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, task_func: Any, *, name: str | None = None
+    ) -> Any:
         raise NotImplementedError
 
     def delay(self, name: str, duration: Duration) -> FreshFlow:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, TypeAlias, T
 from sayiir.core.loop import LoopResult, OnMax
 from sayiir.flow.workflow import Workflow
 
+
 class _Dataclass(Protocol):
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
@@ -40,7 +41,8 @@ Last: TypeAlias = Literal["exit_with_last", OnMax.EXIT_WITH_LAST]
 In = TypeVar("In")
 Out = TypeVar("Out")
 if TYPE_CHECKING:
-    import typing_extensions as later  # every type checker knows it: type variables with a value for what nothing decides
+    # Every type checker knows it: type variables with a value for what nothing decides.
+    import typing_extensions as later
 
     A = later.TypeVar("A", default=Any)
     B = later.TypeVar("B", default=Any)
@@ -53,20 +55,26 @@ else:
 Returned_co = TypeVar("Returned_co", covariant=True)
 
 
-# The first step of a flow may be a lambda, of whose parameter nothing is known. Pyright gives it the type of a free type
-# variable, with which a body can do nothing, unless the signature offers another callable to try. Mypy gives it Any, and
-# would learn nothing from functions with annotations any more if they fitted the other callable too.
+# The first step of a flow may be a lambda, of whose parameter nothing is known. Pyright gives it the type of a free
+# type variable, with which a body can do nothing, unless the signature offers another callable to try. Mypy gives it
+# Any, and would learn nothing from functions with annotations any more if they fitted the other callable too.
 MYPY = False
 if MYPY:
 
     class Loose(Protocol[Returned_co]):  # pyright: ignore[reportRedeclaration]
+        """A callable that takes anything, and that nothing is."""
+
         no_callable_has_this: None
 
-        def __call__(self, value: Any, /) -> Returned_co: ...
+        def __call__(self, value: Any, /) -> Returned_co:
+            """Take anything."""
+            ...
 
 else:
 
     class Loose(Protocol[Returned_co]):
         """A callable that takes anything."""
 
-        def __call__(self, value: Any, /) -> Returned_co: ...
+        def __call__(self, value: Any, /) -> Returned_co:
+            """Take anything."""
+            ...

@@ -10,11 +10,11 @@ from sayiir.core.graph import Graph, NodeInfo, node_infos
 from sayiir.core.program import Program
 from sayiir.core.structure import structure, structure_hash
 
-In = TypeVar("In", contravariant=True)
-Out = TypeVar("Out", covariant=True)
+In_contra = TypeVar("In_contra", contravariant=True)
+Out_co = TypeVar("Out_co", covariant=True)
 
 
-class Workflow(Generic[In, Out]):
+class Workflow(Generic[In_contra, Out_co]):
     """A compiled definition, made by `Flow.build()`; it never changes."""
 
     __slots__ = ("__weakref__", "_graph", "_program")

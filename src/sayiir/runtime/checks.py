@@ -30,22 +30,22 @@ def checked_backend(backend: Any) -> ScriptedStore:
     raise TypeError(f'expected a backend such as SqliteBackend("runs.db") or InMemoryBackend(), not {backend!r}')
 
 
-def checked_id(instance_id: Any) -> str:
-    """Return the instance id.
+def checked_id(instance_id: Any, what: str = "instance_id") -> str:
+    """Return the instance id, or another text kept to the same rule, which `what` names.
 
     Raises:
         ValueError: it is not a string of 1 to 256 bytes of UTF-8 without NUL.
     """
     if not isinstance(instance_id, str):
-        raise ValueError(f"instance_id must be a string, not {instance_id!r}")  # noqa: TRY004 -- one error for all
+        raise ValueError(f"{what} must be a string, not {instance_id!r}")  # noqa: TRY004 -- one error for all
     try:
         size = len(instance_id.encode())
     except UnicodeEncodeError:
-        raise ValueError(f"instance_id {instance_id!r} holds half a surrogate pair; use whole characters") from None
+        raise ValueError(f"{what} {instance_id!r} holds half a surrogate pair; use whole characters") from None
     if not 1 <= size <= MAX_ID_BYTES:
-        raise ValueError(f"instance_id must have 1 to {MAX_ID_BYTES} bytes of UTF-8, not {size}")
+        raise ValueError(f"{what} must have 1 to {MAX_ID_BYTES} bytes of UTF-8, not {size}")
     if "\0" in instance_id:
-        raise ValueError(f"instance_id {instance_id!r} must not contain NUL")
+        raise ValueError(f"{what} {instance_id!r} must not contain NUL")
     return str.__str__(instance_id)
 
 

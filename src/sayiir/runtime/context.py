@@ -14,11 +14,32 @@ import msgspec
 from sayiir.core.graph import TaskMetadata
 
 
-class Link(Protocol):
-    """The live run behind a context."""
+class Live(Protocol):
+    """The run behind a task."""
 
-    def cancelled(self) -> bool: ...
-    def heartbeat(self) -> None: ...
+    def cancelled(self) -> bool:
+        """Return whether the run is called off."""
+
+    def heartbeat(self, fence: Any) -> None:
+        """Keep one claim alive, or raise ClaimLostError."""
+
+
+class Link:
+    """A task's tie to its run: its own claim and no other's, since those beside it come and go."""
+
+    __slots__ = ("_fence", "_run")
+
+    def __init__(self, run: Live, fence: Any) -> None:
+        self._run = run
+        self._fence = fence
+
+    def cancelled(self) -> bool:
+        """Return whether the run is called off."""
+        return self._run.cancelled()
+
+    def heartbeat(self) -> None:
+        """Keep the task's claim alive."""
+        self._run.heartbeat(self._fence)
 
 
 class TaskExecutionContext(msgspec.Struct, frozen=True):
@@ -83,37 +104,50 @@ class TaskExecutionContext(msgspec.Struct, frozen=True):
 class Frame:
     """The running task, as the executor knows it; the public context is made from it when somebody asks."""
 
-    __slots__ = ("attempt", "instance_id", "iteration", "link", "op", "salt", "worker_id", "workflow_id", "workflow_metadata")
+    __slots__ = (
+        "attempt",
+        "fence",
+        "instance_id",
+        "iteration",
+        "op",
+        "run",
+        "salt",
+        "worker_id",
+        "workflow_id",
+        "workflow_metadata",
+    )
 
     def __init__(  # noqa: PLR0913
-        self, workflow_id: str, instance_id: str, workflow_metadata: Any, worker_id: str | None, salt: int, link: Link | None
+        self, workflow_id: str, instance_id: str, workflow_metadata: Any, worker_id: str | None, salt: int, run: Live | None
     ) -> None:
         self.workflow_id = workflow_id
         self.instance_id = instance_id
         self.workflow_metadata = workflow_metadata
         self.worker_id = worker_id
         self.salt = salt
-        self.link = link
+        self.run = run
+        self.fence: Any = None
         self.op: Any = None
         self.attempt = 1
         self.iteration = 1
 
-    def at(self, op: Any, attempt: int, iteration: int) -> Frame:
+    def at(self, op: Any, attempt: int, iteration: int, fence: Any) -> Frame:
         """Return a frame of its own for one attempt, which later steps do not change."""
         frame = Frame(
-            self.workflow_id, self.instance_id, self.workflow_metadata, self.worker_id, self.salt, self.link
+            self.workflow_id, self.instance_id, self.workflow_metadata, self.worker_id, self.salt, self.run
         )
-        frame.op, frame.attempt, frame.iteration = op, attempt, iteration
+        frame.op, frame.attempt, frame.iteration, frame.fence = op, attempt, iteration, fence
         return frame
 
     def context(self) -> TaskExecutionContext:
         """Return the public context."""
         import hashlib  # only for those who ask
 
+        link = None if self.run is None else Link(self.run, self.fence)
         parts = f"{self.workflow_id}\0{self.instance_id}\0{self.salt}\0{self.op.id}\0{self.iteration}"
         return TaskExecutionContext(
             self.workflow_id, self.instance_id, self.op.id, self.op.metadata, self.workflow_metadata, self.attempt,
-            self.iteration, self.worker_id, hashlib.sha256(parts.encode()).hexdigest()[:32], self.link,
+            self.iteration, self.worker_id, hashlib.sha256(parts.encode()).hexdigest()[:32], link,
         )  # fmt: skip
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sayiir.core import plan
 from sayiir.core.lifecycle import TERMINAL, State
-from sayiir.core.program import EndOp, Op, TaskOp
+from sayiir.core.program import EndOp, Op, Program, TaskOp
 from sayiir.core.records import Position
 from sayiir.core.values import encode
 from sayiir.errors import (
+    BackendError,
     ClaimLostError,
     DeserializationError,
     InstanceBusyError,
@@ -17,13 +20,15 @@ from sayiir.errors import (
     WorkflowError,
 )
 from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_workflow
+from sayiir.runtime.context import Frame
 from sayiir.runtime.executor import ChainError, run_chain
 from sayiir.runtime.failure import describe, read_failure, to_error
+from sayiir.runtime.log import log
 from sayiir.runtime.run import Caller, Run
-from sayiir.runtime.context import Frame
 from sayiir.runtime.status import WorkflowStatus, status_of
-from sayiir.store.port import Claim, Claimed, ConflictPolicy, Instance, NewInstance, View
+from sayiir.store.port import Claim, Claimed, ConflictPolicy, Fence, Instance, NewInstance, View
 from sayiir.store.scripts import not_found
+from sayiir.store.uninterrupted import uninterrupted
 from sayiir.store.url import throw_away
 
 if TYPE_CHECKING:
@@ -165,10 +170,13 @@ def durable(  # noqa: PLR0913
     policy = checked_policy(conflict_policy)
     store = throw_away() if backend is None else checked_backend(backend)
     new = new_instance(workflow, instance_id, input_data)
-    created = store.create(new, policy, claim=True)
-    if created.claim is None:
-        return None, _settled(store, instance_id, busy_timeout)
-    return _move(store, workflow, created.instance, (created.claim,), caller)
+    with _given_back(store) as noted:
+        with uninterrupted:
+            created = store.create(new, policy, claim=True)
+            noted += [] if created.claim is None else [created.claim.fence]
+        if created.claim is None:
+            return None, _settled(store, instance_id, busy_timeout)
+        return _move(store, workflow, created.instance, (created.claim,), caller, noted)
 
 
 def resume(
@@ -181,27 +189,51 @@ def resume(
     """Go on with an instance; return its run (None when nothing could move) and how it stands."""
     program = checked_workflow(workflow).program.prepare()
     store = checked_backend(backend)
-    claimed = _claim(store, checked_id(instance_id), program.hash, program.structure, busy_timeout)
-    if not claimed.claims:
-        return None, _loaded(store, instance_id)
-    return _move(store, workflow, claimed.instance, claimed.claims, caller)
+    with _given_back(store) as noted:
+        claimed = _claim(store, checked_id(instance_id), program, busy_timeout, noted)
+        if not claimed.claims:
+            return None, _loaded(store, instance_id)
+        return _move(store, workflow, claimed.instance, claimed.claims, caller, noted)
 
 
-def _move(
+@contextmanager
+def _given_back(store: ScriptedStore) -> Iterator[list[Fence]]:
+    """Give noted claims back when an interruption (Ctrl-C) leaves the block; those that moved on are void by then."""
+    noted: list[Fence] = []
+    try:
+        yield noted
+    except BaseException:
+        try:
+            store.release(noted)
+        except BackendError:
+            # They run out by themselves; the error that brought us here matters more.
+            log().exception("could not give claims back")
+        raise
+
+
+def _take(store: ScriptedStore, instance_id: str, program: Program, noted: list[Fence]) -> Claimed:
+    with uninterrupted:
+        claimed = store.claim(instance_id, program.hash, program.structure)
+        noted += [claim.fence for claim in claimed.claims]
+    return claimed
+
+
+def _move(  # noqa: PLR0913
     store: ScriptedStore,
     workflow: Workflow[Any, Any],
     instance: Instance,
     claims: tuple[Claim, ...],
     caller: Caller | None,
+    noted: list[Fence],
 ) -> tuple[Run, View]:
     """Move an instance until all of it waits: what became due while other tokens were busy is taken up too."""
     while True:
         run = _run(store, workflow, instance, caller)
         run.execute(claims)
         view = _ours(run)
-        if not _can_go_on(view, store.now()):
+        if run.stopping or not _can_go_on(view, store.now()):
             return run, view
-        claimed = store.claim(instance.instance_id, instance.definition_hash, workflow.program.structure)
+        claimed = _take(store, instance.instance_id, workflow.program, noted)
         if not claimed.claims:
             return run, view
         instance, claims = claimed.instance, claimed.claims
@@ -238,11 +270,13 @@ def _ours(run: Run) -> View:
     return view
 
 
-def _claim(store: ScriptedStore, instance_id: str, digest: str, structure: str, busy_timeout: float) -> Claimed:
+def _claim(
+    store: ScriptedStore, instance_id: str, program: Program, busy_timeout: float, noted: list[Fence]
+) -> Claimed:
     deadline = store.clock.monotonic() + busy_timeout
     seen = 0
     while True:
-        claimed = store.claim(instance_id, digest, structure)
+        claimed = _take(store, instance_id, program, noted)
         if claimed.claims or not claimed.busy:
             return claimed
         left = deadline - store.clock.monotonic()
@@ -346,8 +380,8 @@ def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, caller: Cal
         run = _run(store, workflow, created.instance, caller)
         run.execute(claims)
         view = _loaded(store, program.name)
-        if view.instance.status in TERMINAL:
-            return output_or_error(run, view)
+        if view.instance.status in TERMINAL or run.stopping:
+            return output_or_error(run, view)  # called off: the caller does not wait for it any more
         claimed = store.claim(program.name, program.hash, program.structure)
         if not claimed.claims and claimed.due_at is not None:
             run.sleep(claimed.due_at)

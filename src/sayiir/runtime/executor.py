@@ -15,6 +15,7 @@ from sayiir.core import plan
 from sayiir.core.loop import LoopResult
 from sayiir.core.program import DelayOp, EndOp, SignalOp, TaskOp
 from sayiir.core.records import Failure, Move, Position, Ref
+from sayiir.core.records import Run as Go
 from sayiir.core.values import PLAIN, encode, plain
 from sayiir.errors import DeserializationError, SerializationError
 from sayiir.runtime.context import FRAME, Frame
@@ -22,6 +23,7 @@ from sayiir.runtime.failure import describe, is_retryable
 from sayiir.runtime.invoke import Outcome, awaited, call, call_here, in_thread
 from sayiir.runtime.run import Run
 from sayiir.store.port import Claim, Fence, Moved, Signal
+from sayiir.store.uninterrupted import uninterrupted
 
 
 class Call:
@@ -80,11 +82,12 @@ def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]: 
     fence, position, raw, value = claim.fence, claim.position, claim.value, _UNSET
     move, consume = yield from _wake(run, claim)
     while True:
+        if run.stopping:
+            # Called off, perhaps in the middle of a wait: whatever was to begin is left to whoever goes on.
+            yield Release(fence)
+            return STOPPED
         if move is None:
-            if run.stopping:
-                yield Release(fence)
-                return STOPPED
-            move, value = yield from _attempt(run, fence.token, position, raw, value, here=here)
+            move, value = yield from _attempt(run, fence, position, raw, value, here=here)
             if move is None:
                 yield Release(fence)
                 return STOPPED
@@ -164,7 +167,7 @@ def _signal(
 
 
 def _attempt(  # noqa: PLR0913
-    run: Run, token: int, position: Position, raw: bytes, value: Any, *, here: bool
+    run: Run, fence: Fence, position: Position, raw: bytes, value: Any, *, here: bool
 ) -> Generator[Ask, Any, tuple[Move | None, Any]]:
     """Run the task at the position once; the move is None when the run called it off."""
     op = run.program.ops[position.node]
@@ -174,15 +177,15 @@ def _attempt(  # noqa: PLR0913
         try:
             value = op.codec.decode(raw)
         except DeserializationError as error:
-            return _refuse(run, token, op, position, started, error), _UNSET
-    frame = run.frame.at(op, position.attempt, position.iteration)
+            return _refuse(run, fence.token, op, position, started, error), _UNSET
+    frame = run.frame.at(op, position.attempt, position.iteration, fence)
     if here and not op.is_async and op.metadata.timeout_secs is None and op.metadata.isolation is None:
         outcome = call_here(op, value, frame)
     else:
         outcome = yield Call(op, value, frame)
     if outcome.stopped:
         return None, _UNSET
-    attempt = plan.Attempt(token, run.worker, started, run.store.now())
+    attempt = plan.Attempt(fence.token, run.worker, started, run.store.now())
     raised = outcome.error
     if raised is not None:
         if isinstance(raised, KeyboardInterrupt | SystemExit):
@@ -267,7 +270,7 @@ def drive(run: Run, claim: Claim) -> Moved:
             return end.value  # type: ignore[no-any-return]
         match ask:
             case Write():
-                answer = run.store.checkpoint(ask.fence, ask.move, consume=ask.consume, hold=True)
+                answer = _write(run, ask)
             case Call():
                 answer = call(run, ask.op, ask.value, ask.frame)
             case Sleep():
@@ -291,7 +294,7 @@ async def drive_async(run: Run, claim: Claim) -> Moved:
             return end.value  # type: ignore[no-any-return]
         match ask:
             case Write():
-                answer = await _aside(run, _checkpointer(run, ask))
+                answer = await _aside(run, lambda ask=ask: _write(run, ask))
             case Call() if ask.op.is_async and ask.op.metadata.isolation is None:
                 answer = await awaited(run, ask.op, ask.value, ask.frame)
             case Call():
@@ -302,12 +305,31 @@ async def drive_async(run: Run, claim: Claim) -> Moved:
                 answer = await _aside(run, lambda ask=ask: run.store.release([ask.fence]))
 
 
-def _checkpointer(run: Run, ask: Write) -> Any:
-    return lambda: run.store.checkpoint(ask.fence, ask.move, consume=ask.consume, hold=True)
+def _write(run: Run, ask: Write) -> Moved:
+    store = run.store
+    if type(ask.move.decision) is Go:
+        return store.checkpoint(ask.fence, ask.move, consume=ask.consume, hold=True)  # brings no new claim
+    with uninterrupted:
+        moved = store.checkpoint(ask.fence, ask.move, consume=ask.consume, hold=True)
+        for claim in moved.claims:
+            run.hold(claim.fence)
+    return moved
 
 
 async def _aside(run: Run, write: Any) -> Any:
-    return write() if run.store.name == "memory" else await in_thread(write)
+    """Await a write. A cancelled await still sees it through: its answer may bring claims that must not be forgotten."""
+    if run.store.name == "memory":
+        return write()
+    import asyncio
+
+    writing = asyncio.ensure_future(in_thread(write))
+    while True:
+        try:
+            return await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            if writing.cancelled():
+                raise
+            run.call_off()
 
 
 # --- without storage ----------------------------------------------------------------------------------------------

@@ -96,7 +96,7 @@ def _matches(error: BaseException, wanted: RetryFilter) -> bool:
     try:
         return bool(wanted(error))
     except Exception as broken:  # noqa: BLE001 -- a broken predicate must not hide the task's own failure
-        broken.add_note(f"raised by the retry predicate for {error!r}; the failure is not retried")
+        broken.add_note(f"raised by the retry predicate for {type(error).__name__}; the failure is not retried")
         error.__context__ = broken
         return False
 

@@ -142,9 +142,12 @@ def _call_coroutine(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     except TimeoutError:
         run.abandon_loop()
         LEAKS.add(op.id, "event loop")
+        future.add_done_callback(lambda _: LEAKS.remove())
         return Outcome(error=timeout_error(op))
-    except BaseException:
+    except BaseException as error:
         cancel()
+        if run.stopping and type(error).__name__ == "CancelledError":
+            return Outcome(stopped=True)  # called off before its first step, so it could not say so itself
         raise
     finally:
         run.remove_cancel(cancel)
@@ -160,8 +163,10 @@ async def awaited(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     try:
         await asyncio.wait({task}, timeout=op.metadata.timeout_secs)
     except asyncio.CancelledError:
+        # Not the task's own doing (that ends in its outcome): the run is called off, or its caller's loop is ending.
+        run.call_off()
         await _call_off(task, op)
-        return Outcome(stopped=True) if run.stopping else Outcome(error=asyncio.CancelledError("the task was cancelled"))
+        return Outcome(stopped=True)
     if not task.done():
         await _call_off(task, op)
         return Outcome(error=timeout_error(op))

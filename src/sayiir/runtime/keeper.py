@@ -84,8 +84,10 @@ class Keeper:
             except BackendError as error:
                 # Closed, or its disk is in trouble: the runs themselves will meet it.
                 log().debug("the keeper of %r could not look: %s", store, error)
-                if self._needed.wait(0) and not self._runs:
-                    continue
+                threading.Event().wait(_LOOK_SECS)
+            except Exception:
+                # Without its keeper no run of this store would be kept alive or cancelled: it must go on.
+                log().exception("the keeper of %r met an error", store)
                 threading.Event().wait(_LOOK_SECS)
             del store
 

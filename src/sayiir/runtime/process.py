@@ -91,6 +91,24 @@ class Child:
         return self.process.exitcode
 
 
+class _Kill:
+    """Ends one call's child. Once the call is over it does nothing: the child may be at work for another run."""
+
+    def __init__(self, child: Child) -> None:
+        self._child: Child | None = child
+        self._mutex = threading.Lock()
+
+    def __call__(self) -> None:
+        with self._mutex:
+            if self._child is not None:
+                self._child.kill()
+
+    def over(self) -> None:
+        """Let the child live."""
+        with self._mutex:
+            self._child = None
+
+
 _CHILDREN: set[Child] = set()
 _IDLE: list[Child] = []
 _MUTEX = threading.Lock()
@@ -102,7 +120,7 @@ def call_in_child(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     with _MUTEX:
         child = _IDLE.pop() if _IDLE else None
     child = child or Child()
-    kill = child.kill  # one object, since a bound method is a new one at each look
+    kill = _Kill(child)
     run.add_cancel(kill)
     try:
         raw = child.ask(order, op.metadata.timeout_secs)
@@ -114,6 +132,7 @@ def call_in_child(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
         child.bury()
         raise
     finally:
+        kill.over()
         run.remove_cancel(kill)
     if raw is None:
         child.kill()

@@ -20,14 +20,18 @@ from sayiir.runtime.keeper import Keeper
 from sayiir.runtime.log import log
 from sayiir.runtime.threads import LOOPS, THREADS, LoopThread, start_on_loop
 from sayiir.store.port import Claim, Fence, Moved, View
+from sayiir.store.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     import asyncio
+    from concurrent.futures import Future
 
     from sayiir.store.base import ScriptedStore
 
 MAX_SIDE_BY_SIDE = 256
 """Branches of one run that get a thread at once; more of them queue."""
+_LOOK_SECS = 0.1
+"""How often a run whose branches are at work looks whether a signal came for one that waits."""
 
 
 class Caller:
@@ -85,6 +89,10 @@ class Run:
         self._error: BaseException | None = None
         self._caller_loop = None if caller is None else caller.loop
         self._loop_thread: LoopThread | None = None
+        self._blocked_loops: list[LoopThread] = []
+        self._due: int | None = None
+        self._seen = store.hints.mark
+        self._awaiting = False
         self._context = contextvars.copy_context()
         if caller is not None:
             caller.attach(self)
@@ -120,12 +128,11 @@ class Run:
             return self._loop_thread.loop
 
     def abandon_loop(self) -> None:
-        """Let go of a loop that a task blocks; later tasks get another."""
+        """Leave a loop that a task blocks; later tasks get another. What else runs on it goes on when it can."""
         with self._changed:
             thread, self._loop_thread = self._loop_thread, None
-        if thread is not None:
-            thread.stuck = True
-            LOOPS.give(thread)
+            if thread is not None:
+                self._blocked_loops.append(thread)
 
     def add_cancel(self, cancel: Callable[[], None]) -> None:
         """Note how to cancel something that is running."""
@@ -138,19 +145,20 @@ class Run:
     def remove_cancel(self, cancel: Callable[[], None]) -> None:
         """Forget it: it has ended."""
         with self._changed:
-            self._cancels.remove(cancel)
+            if cancel in self._cancels:
+                self._cancels.remove(cancel)
 
     def cancelled(self) -> bool:
         """Return whether the run is called off (for `ctx.cancelled`)."""
         return self.stopping
 
-    def heartbeat(self) -> None:
-        """Keep the claims alive now, and learn at once what was requested."""
-        beats = self.store.heartbeat(self.fences())
-        if any(beat.lost for beat in beats):
-            raise ClaimLostError("the claim was lost; what this task returns will be refused")
-        if any(beat.request == "cancel" for beat in beats):
-            self.call_off()
+    def heartbeat(self, fence: Fence) -> None:
+        """Keep a task's claim alive now, and learn at once what was requested."""
+        for beat in self.store.heartbeat([fence]):
+            if beat.lost:
+                raise ClaimLostError("the claim was lost; what this task returns will be refused")
+            if beat.request == "cancel":
+                self.call_off()
 
     def call_off(self) -> None:
         """Stop: no further task starts, sleeping and async work is woken and cancelled."""
@@ -172,9 +180,9 @@ class Run:
         """
         # Nobody can steer a run whose store only it knows.
         keeper = None if self.store.private else Keeper.of(self.store)
-        if keeper is not None:
-            keeper.add(self)
         try:
+            if keeper is not None:
+                keeper.add(self)
             if len(claims) == 1:
                 self._inbox.append(claims[0])
             else:
@@ -189,17 +197,55 @@ class Run:
             if keeper is not None:
                 keeper.remove(self)
             self._end_loop()
+        if self._fences and not self._over:
+            self._give_back()  # called off, or failed: what was claimed and not begun is anybody's
         if self._error is not None:
-            self._give_back()
             raise self._error
 
     def _next(self) -> Claim | None:
+        """Wait for the next token of this thread, starting beside it what becomes due; None when all has ended."""
+        while True:
+            with self._changed:
+                if self._over or self._error is not None:
+                    return None
+                if self._inbox:
+                    return self._inbox.popleft()
+                if not self._active:
+                    return None
+                if not self._something_due():
+                    self.clock.wait(self._changed, self._patience())
+                    continue
+            self._take_up()
+
+    def _something_due(self) -> bool:
+        if self.stopping:
+            return False
+        if self._due is not None and self._due <= self.store.now():
+            return True
+        return self._awaiting and self.store.hints.mark != self._seen
+
+    def _patience(self) -> float | None:
+        if self.stopping or (self._due is None and not self._awaiting):
+            return None
+        left = _LOOK_SECS if self._due is None else max(0.0, (self._due - self.store.now()) / 1_000_000)
+        return min(left, _LOOK_SECS) if self._awaiting else left
+
+    def _take_up(self) -> None:
+        """Claim what became due while other branches are at work: branches do not wait for each other."""
+        self._seen = self.store.hints.mark
+        with uninterrupted:
+            claimed = self.store.claim(self.frame.instance_id, self.program.hash, self.program.structure)
+            if claimed.instance.number == self.number:
+                for claim in claimed.claims:
+                    self.hold(claim.fence)
+        if claimed.instance.number != self.number:
+            # Another instance took this one's place; its tokens are not this run's to move.
+            self.store.release([claim.fence for claim in claimed.claims])
+            self.call_off()
+            return
         with self._changed:
-            while not self._inbox and self._active and not self._over and self._error is None:
-                self.clock.wait(self._changed, None)
-            if self._over or self._error is not None or not self._inbox:
-                return None
-            return self._inbox.popleft()
+            self._due = claimed.due_at
+        self._start_all(claimed.claims)
 
     def _drive(self, claim: Claim) -> Moved:
         from sayiir.runtime.executor import drive
@@ -217,6 +263,12 @@ class Run:
                 self._start_all(moved.claims)
             case "joined":
                 self._continue(moved.claims[0])
+            case "parked":
+                with self._changed:
+                    if moved.due_at is not None:
+                        self._due = moved.due_at if self._due is None else min(self._due, moved.due_at)
+                    self._awaiting = True
+                    self._changed.notify_all()
             case "finished":
                 with self._changed:
                     self._over = True
@@ -244,7 +296,7 @@ class Run:
 
     def _take_from_queue(self) -> list[Claim]:
         starting = []
-        while self._queue and self._active < MAX_SIDE_BY_SIDE and not self._over:
+        while self._queue and self._active < MAX_SIDE_BY_SIDE and not self._over and not self.stopping:
             self._active += 1
             starting.append(self._queue.popleft())
         return starting
@@ -253,8 +305,15 @@ class Run:
         op = self.program.ops[claim.position.node]
         context = self._context.copy()
         if isinstance(op, TaskOp) and op.is_async and op.metadata.isolation is None:
-            _, cancel = start_on_loop(self.loop(), self._branch_async(claim), context)
+            future, cancel = start_on_loop(self.loop(), self._branch_async(claim), context)
             self.add_cancel(cancel)
+
+            def ended(_: Future[Any]) -> None:
+                # Counted by the task's end, not by its body's: a task cancelled before its first step has no body.
+                self.remove_cancel(cancel)
+                self._branch_ended()
+
+            future.add_done_callback(ended)
         else:
             THREADS.start(lambda: context.run(self._branch, claim))
 
@@ -266,6 +325,8 @@ class Run:
         self._branch_ended()
 
     async def _branch_async(self, claim: Claim) -> None:
+        import asyncio
+
         from sayiir.runtime.executor import drive_async
 
         try:
@@ -275,10 +336,10 @@ class Run:
                 self.let_go(claim.fence)
                 moved = Moved("stopped")
             self._after(moved)
+        except asyncio.CancelledError:
+            self.call_off()
         except BaseException as error:  # noqa: BLE001 -- carried to the thread that waits for the run
-            if not self.stopping:
-                self._report(error)
-        self._branch_ended()
+            self._report(error)
 
     def _report(self, error: BaseException) -> None:
         with self._changed:
@@ -306,6 +367,8 @@ class Run:
 
     def _end_loop(self) -> None:
         with self._changed:
-            thread, self._loop_thread = self._loop_thread, None
-        if thread is not None:
+            threads = [*self._blocked_loops, *([] if self._loop_thread is None else [self._loop_thread])]
+            self._loop_thread = None
+            self._blocked_loops = []
+        for thread in threads:
             LOOPS.give(thread)

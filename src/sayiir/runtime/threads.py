@@ -27,7 +27,9 @@ class _Thread:
 
     def __init__(self) -> None:
         self.job: Callable[[], None] | None = None
-        self.wake = threading.Semaphore(0)
+        # A raw lock: a Semaphore is Python code, and one that is interrupted half way never wakes anybody again.
+        self.wake = threading.Lock()
+        self.wake.acquire()
 
 
 class Threads:
@@ -73,22 +75,22 @@ class LoopThread:
         import asyncio
 
         self.loop = asyncio.new_event_loop()
-        self.stuck = False
+        self._ended = False
         threading.Thread(target=self._run, name="sayiir-loop", daemon=True).start()
 
     def _run(self) -> None:
-        import asyncio
-
-        self.loop.run_forever()
-        # What a task that blocked the loop left behind is cancelled and ends, instead of being destroyed half way.
-        left = asyncio.all_tasks(self.loop)
-        for task in left:
-            task.cancel()
-        self.loop.run_until_complete(asyncio.gather(*left, return_exceptions=True))
+        while not self._ended:
+            try:
+                self.loop.run_forever()
+            except (KeyboardInterrupt, SystemExit):
+                # asyncio lets these out of a task's subtask as well as into whoever awaits it. The awaiting task
+                # carries it on to the run; the loop's other tasks still need their loop.
+                continue
         self.loop.close()
 
     def stop(self) -> None:
         """End the loop and its thread."""
+        self._ended = True
         self.loop.call_soon_threadsafe(self.loop.stop)
 
 
@@ -107,9 +109,19 @@ class Loops:
         return LoopThread()
 
     def give(self, thread: LoopThread) -> None:
-        """Give a loop back; one that a task still blocks is let go."""
-        if thread.stuck:
-            thread.stop()
+        """Give a loop back. It is free for others once nothing blocks it and what was left on it has ended."""
+        thread.loop.call_soon_threadsafe(self._clear, thread)
+
+    def _clear(self, thread: LoopThread) -> None:
+        """On the loop itself: end what tasks left behind, as `asyncio.run` does."""
+        import asyncio
+
+        left = asyncio.all_tasks(thread.loop)
+        if left:
+            for task in left:
+                task.cancel()
+            ended = asyncio.gather(*left, return_exceptions=True)
+            ended.add_done_callback(lambda _: self._clear(thread))
             return
         with self._mutex:
             if len(self._idle) < 4:
@@ -146,7 +158,10 @@ def start_on_loop(
 
     def cancel() -> None:
         called_off.set()
-        loop.call_soon_threadsafe(lambda: started and started[0].cancel())
+        try:
+            loop.call_soon_threadsafe(lambda: started and started[0].cancel())
+        except RuntimeError:
+            return  # the loop is closed: nothing of it runs any more
 
     loop.call_soon_threadsafe(start)
     return future, cancel

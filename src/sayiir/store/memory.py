@@ -6,10 +6,14 @@ before they write, so there is nothing to roll back.
 
 from __future__ import annotations
 
+import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Callable
 from typing import Any, TypeVar
+
+import msgspec
 
 from sayiir.clock import SYSTEM_CLOCK, Clock
 from sayiir.core.lifecycle import State
@@ -18,8 +22,10 @@ from sayiir.errors import BackendError
 from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
 from sayiir.store.compose import resolve
+from sayiir.store.hints import Hints
 from sayiir.store.port import Fence, Instance, Moved, NewInstance, Signal, Token
 from sayiir.store.scripts.rows import Census
+from sayiir.store.uninterrupted import uninterrupted
 
 T = TypeVar("T")
 
@@ -111,6 +117,12 @@ class MemoryRows:
     def save_token(self, token: Token) -> None:
         pass
 
+    def step(self, fence: Fence, move: Move) -> bool:
+        if not self.step_token(fence, move.position, self.now()):
+            return False
+        self.add_records(fence.instance, move.records)
+        return True
+
     def step_token(self, fence: Fence, position: Position, now: int) -> bool:
         tokens = self._tokens.get(fence.instance)
         token = tokens.get(fence.token) if tokens is not None else None
@@ -182,8 +194,10 @@ class MemoryRows:
         return sorted(self._records.get(number, {}).values(), key=lambda record: (record.started_at, record.ref))
 
     def supersede(self, number: int, refs: tuple[Ref, ...]) -> None:
+        kept = self._records[number]
         for ref in refs:
-            self._records[number][ref].superseded = True
+            # Another object, since whoever read the history holds this one.
+            kept[ref] = msgspec.structs.replace(kept[ref], superseded=True)
 
 
 class _TransientRows(MemoryRows):
@@ -208,6 +222,20 @@ class _TransientRows(MemoryRows):
             self._records[number].pop(spent, None)
 
 
+_ALL: weakref.WeakSet[InMemoryBackend] = weakref.WeakSet()
+
+
+def _renew_locks() -> None:
+    # A forked child has a copy of its own; the thread that may have held a lock does not exist in it.
+    for backend in _ALL:
+        backend._lock = threading.Lock()
+        backend.hints = Hints(backend.clock)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_locks)
+
+
 class InMemoryBackend(ScriptedStore):
     """A backend that lives as long as the object: for tests and for runs that need no durability.
 
@@ -230,20 +258,28 @@ class InMemoryBackend(ScriptedStore):
         self.private = private
         self._rows = MemoryRows(clock) if history else _TransientRows(clock)
         self._lock = threading.Lock()
+        _ALL.add(self)
 
     def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
         """Write what happened and move the token (see the port); the hot verb, without the detours."""
-        with self._lock:
-            moved = scripts.checkpoint(self._rows, fence, move, consume, hold)
+        if self.private:  # an interrupted run takes its store with it, so nothing can be left half done
+            with self._lock:
+                moved = scripts.checkpoint(self._rows, fence, move, consume, hold)
+        else:
+            with uninterrupted, self._lock:
+                moved = scripts.checkpoint(self._rows, fence, move, consume, hold)
         if moved.kind != "continue":
             self.hints.notify()
         return moved
 
     def _write(self, script: Callable[[Any], T]) -> T:
-        with self._lock:
+        # Nothing rolls back here, so a change must not be interrupted half way.
+        with uninterrupted, self._lock:
             return script(self._rows)
 
-    _read = _write
+    def _read(self, script: Callable[[Any], T]) -> T:
+        with self._lock:
+            return script(self._rows)
 
     def abandon(self) -> None:
         """Make every claim of the past look like a dead process's, as a crash would; for tests."""

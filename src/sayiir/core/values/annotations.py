@@ -150,7 +150,7 @@ def _leaves(annotation: Any) -> Iterator[Any]:
             yield from _leaves(argument)
 
 
-def _cut(annotation: Any) -> Any:  # noqa: PLR0911 -- one line per kind of annotation
+def _cut(annotation: Any) -> Any:
     """Return the annotation with holes where msgspec would refuse, lose something or be too strict."""
     annotation = expand(annotation)
     if annotation is int:

@@ -121,7 +121,7 @@ def _fields(kind: Any) -> list[_Field]:
         return [_Field(name, name, name in kind.__required_keys__) for name in kind.__annotations__]
     if hasattr(kind, "_fields"):
         return [_Field(name, name, name not in kind._field_defaults) for name in kind._fields]
-    import dataclasses  # noqa: PLC0415 -- loaded by now, if the annotation is a dataclass
+    import dataclasses
 
     missing = dataclasses.MISSING
     return [

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from sayiir.errors import DeserializationError
 
-
 _MARK = b"\x00"
 _VERSION = 1
 _HEAD = 3  # mark, version, length of the codec's name

@@ -1,7 +1,7 @@
 """Names the place and the reason when a value cannot be stored.
 
-Rules of this file: loaded and run only when something is wrong or suspicious, so it may be slow; it walks the value with
-an explicit stack, since the value may be deeper than Python's own.
+Rules of this file: loaded and run only when something is wrong or suspicious, so it may be slow; it walks the value
+with an explicit stack, since the value may be deeper than Python's own.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def _children(item: Any) -> tuple[Iterator[tuple[Any, Any]] | None, bool]:
         try:
             to_json(item)
             contents = model_contents(item)
-        except Exception:  # noqa: BLE001 -- pydantic cannot write it: look at the fields for the reason
+        except Exception:  # noqa: BLE001 -- whatever an odd type raises, it is no key
             return iter(vars(item).items()), False
         # The type that pydantic writes is its own business; RootModels have no names inside.
         return iter(contents.items() if isinstance(contents, dict) else [("root", contents)]), True
@@ -102,7 +102,7 @@ def _field_names(kind: Any) -> Iterable[str] | None:
     return getattr(kind, "__dataclass_fields__", None)
 
 
-def _judge(item: Any, *, lenient: bool) -> str | None:  # noqa: PLR0911 -- one line per kind of problem
+def _judge(item: Any, *, lenient: bool) -> str | None:
     """Return why this very object, whatever it contains, cannot be stored; None if it can."""
     if isinstance(item, dict):
         return _judge_keys(item, lenient=lenient)

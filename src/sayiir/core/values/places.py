@@ -15,7 +15,7 @@ import msgspec
 _PLACE = re.compile(r" - at (`key` in )?`(\$[^`]*)`$")
 
 
-class Misfit(ValueError):
+class Misfit(ValueError):  # noqa: N818 -- it never reaches a user
     """JSON that does not fit an annotation: `reason` says why, `path` where."""
 
     def __init__(self, reason: str, path: str = "$") -> None:

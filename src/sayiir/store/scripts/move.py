@@ -27,9 +27,8 @@ from sayiir.store.scripts.rows import Rows
 
 def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hold: bool) -> Moved:  # noqa: FBT001
     """Write what happened and move the token."""
-    if consume is None and type(move.decision) is Run and rows.step_token(fence, move.position, rows.now()):
-        # The hot path: fence, request flag and position in one update, then the history.
-        rows.add_records(fence.instance, move.records)
+    if consume is None and type(move.decision) is Run and rows.step(fence, move):
+        # The hot path: fence, request flag, position and history in as few writes as the store can.
         return CONTINUE
     token = held(rows, fence)
     if token is None:

@@ -20,6 +20,8 @@ from sayiir.errors import BackendError, WorkflowError
 from sayiir.store.sqlite.wal import Log
 
 Script = Callable[[Any], Any]
+# The driver also meets texts of a damaged file that are not UTF-8, even in SQLite's own messages.
+DRIVER_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 
 
 class _Entry:
@@ -61,7 +63,7 @@ class GroupCommit:
         self,
         connection: sqlite3.Connection,
         rows: Any,
-        explain: Callable[[sqlite3.Error], BackendError],
+        explain: Callable[[Exception], BackendError],
         log: Log | None = None,
     ) -> None:
         self._connection = connection
@@ -163,6 +165,8 @@ class GroupCommit:
         """Run a batch in one transaction; if it fails, a batch of one is settled with its error, others stay."""
         execute, committing = self._connection.execute, False
         try:
+            if self._connection.in_transaction:
+                self._roll_back()  # an interruption fell between the last BEGIN and what followed
             execute("BEGIN IMMEDIATE")
             for entry in batch:
                 self._run(entry)
@@ -173,7 +177,7 @@ class GroupCommit:
             for entry in batch:
                 entry.result = entry.error = None
             if len(batch) == 1:
-                batch[0].error = self._explain(error) if isinstance(error, sqlite3.Error) else error
+                batch[0].error = self._explain(error) if isinstance(error, DRIVER_ERRORS) else error
                 batch[0].settled = True
             return
         except BaseException:

@@ -54,6 +54,7 @@ class Owners:
     def __init__(self, path: str | None) -> None:
         self._path = None if path is None else os.path.realpath(path)
         self._local: set[int] = set()
+        self._closed = False
         if self._path is None or fcntl is None:
             return
         with _MUTEX:
@@ -64,13 +65,20 @@ class Owners:
             file.users += 1
             self._file = file
 
-    def hold(self, owner: int) -> None:
-        """Show this owner as alive until `drop`, or the end of the process."""
-        self._local.add(owner)
+    def hold(self, owner: int) -> bool:
+        """Show this owner as alive until `drop`, or the end of the process.
+
+        False when somebody else holds its byte: the database was removed and made anew while a process lived on.
+        """
         if self._path is not None and fcntl is not None:
             with _MUTEX:
+                try:
+                    fcntl.lockf(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST + owner)
+                except OSError:
+                    return False
                 self._file.owners.add(owner)
-                fcntl.lockf(self._file.fd, fcntl.LOCK_EX, 1, _FIRST + owner)
+        self._local.add(owner)
+        return True
 
     def drop(self, owner: int) -> None:
         """Show this owner as dead."""
@@ -100,8 +108,9 @@ class Owners:
         """Drop what is held; the descriptor is closed with its last user."""
         for owner in list(self._local):
             self.drop(owner)
-        if self._path is None or fcntl is None:
+        if self._closed or self._path is None or fcntl is None:
             return
+        self._closed = True
         with _MUTEX:
             self._file.users -= 1
             if self._file.users == 0 and self._file.pid == os.getpid():

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Position, Record, Ref
+from sayiir.core.records import STEP_MASK, Move, Position, Record, Ref
+from sayiir.errors import BackendError
 from sayiir.store.compose import resolve
 from sayiir.store.port import Fence, Instance, NewInstance, Signal, Token
 from sayiir.store.scripts.rows import Census
@@ -24,8 +25,13 @@ _ADD_INSTANCE = """INSERT INTO sayiir_instances
     VALUES (?, ?, ?, 'in_progress', ?, ?, ?, ?, ?)"""
 _SAVE_INSTANCE = """UPDATE sayiir_instances SET status = ?, updated_at = ?, output_ref = ?, error = ?, reason = ?,
     actor = ?, request = ?, request_reason = ?, request_actor = ?, halted = ? WHERE number = ?"""
-_TOKEN = """SELECT instance, number, state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
-    signal, owner, epoch, until, moved_at FROM sayiir_tokens WHERE instance = ?"""
+# A token with the newest line that moved it since its row was written.
+_TOKEN = """SELECT t.instance, t.number, t.state, t.node, t.ref, t.step, t.attempt, t.iteration, t.crashes, t.keys,
+    t.parent, t.due_at, t.signal, t.owner, t.epoch, t.until, t.moved_at, n.ref, n.next, n.finished_at
+    FROM sayiir_tokens t LEFT JOIN sayiir_results n ON n.instance = t.instance AND n.ref =
+    (SELECT max(ref) FROM sayiir_results
+     WHERE instance = t.instance AND ref > (t.number << 32 | t.step) AND ref < (t.number + 1) << 32)
+    WHERE t.instance = ?"""
 _ADD_TOKEN = """INSERT INTO sayiir_tokens (state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
     signal, owner, epoch, until, moved_at, instance, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 _SAVE_TOKEN = """UPDATE sayiir_tokens SET state = ?, node = ?, ref = ?, step = ?, attempt = ?, iteration = ?,
@@ -38,7 +44,11 @@ _STEP_TOKEN = """UPDATE sayiir_tokens SET state = 'ready', node = ?, ref = ?, st
 _CENSUS = """SELECT count(owner), count(*) FILTER (WHERE owner IS NULL AND state IN ('ready', 'standing', 'backoff')),
     count(*) FILTER (WHERE owner IS NULL AND state = 'awaiting'),
     count(*) FILTER (WHERE owner IS NULL AND state = 'waiting') FROM sayiir_tokens WHERE instance = ?"""
-_ADD_RECORD = "INSERT INTO sayiir_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+_ADD_RECORD = "INSERT INTO sayiir_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+# One write instead of two for the usual step: the fence and the request flag are looked at, the new line is the move.
+_STEP = """INSERT INTO sayiir_results SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM sayiir_tokens
+    WHERE instance = ? AND number = ? AND epoch = ? AND owner IS NOT NULL AND requested = 0 AND state = 'ready'
+    AND due_at IS NULL AND signal IS NULL AND keys IS ?"""
 _RECORDS = """SELECT ref, node, kind, iteration, attempt, status, CAST(output AS BLOB), CAST(parts AS BLOB), source,
     CAST(error AS BLOB), worker, started_at, finished_at, superseded FROM sayiir_results WHERE instance = ?
     ORDER BY started_at, ref"""
@@ -60,14 +70,28 @@ def _keys(keys: tuple[str, ...]) -> str | None:
 
 def _instance(row: Any) -> Instance:
     values = list(row)
-    values[4] = State(values[4])
+    try:
+        values[4] = State(values[4])
+    except ValueError as error:
+        raise _damaged(f"instance {values[1]!r}", error) from error
     return Instance(*values)
 
 
 def _token(row: Any) -> Token:
-    values = list(row)
-    values[9] = () if values[9] is None else tuple(msgspec.json.decode(values[9]))
-    return Token(*values)
+    *values, ref, following, moved_at = row
+    try:
+        values[9] = keys = () if values[9] is None else tuple(msgspec.json.decode(values[9]))
+    except (msgspec.DecodeError, TypeError) as error:
+        raise _damaged(f"token {values[1]!r} of instance number {values[0]!r}", error) from error
+    token = Token(*values)
+    if following is not None:
+        token.place(Position(following, ref, ref & STEP_MASK, keys=keys))
+        token.moved_at = moved_at
+    return token
+
+
+def _damaged(what: str, error: Exception) -> BackendError:
+    return BackendError(f"{what} cannot be read: {error}; the file is damaged, restore it from a backup")
 
 
 def _record(row: Any) -> Record:
@@ -81,6 +105,23 @@ def _token_values(token: Token) -> tuple[Any, ...]:
         token.state, token.node, token.ref, token.step, token.attempt, token.iteration, token.crashes,
         _keys(token.keys), token.parent, token.due_at, token.signal, token.owner, token.epoch, token.until,
         token.moved_at, token.instance, token.number,
+    )  # fmt: skip
+
+
+def _record_values(number: int, record: Record, following: str | None) -> tuple[Any, ...]:
+    return (
+        number, record.ref, record.node, record.kind, record.iteration, record.attempt, record.status,
+        stored(record.output), stored(record.parts), record.source, stored(record.error), record.worker,
+        record.started_at, record.finished_at, record.superseded, following,
+    )  # fmt: skip
+
+
+def _is_plain(move: Move) -> bool:
+    """Return whether the one line of a move says all about its token: it goes on to another task with that line's value."""
+    position, records = move.position, move.records
+    return (
+        len(records) == 1 and records[0].ref == position.ref and position.attempt == 1 == position.iteration
+        and not position.crashes
     )  # fmt: skip
 
 
@@ -149,10 +190,10 @@ class SqliteRows:
         )
 
     def tokens(self, number: int) -> list[Token]:
-        return [_token(row) for row in self._execute(_TOKEN + " ORDER BY number", (number,))]
+        return [_token(row) for row in self._execute(_TOKEN + " ORDER BY t.number", (number,))]
 
     def token(self, number: int, token: int) -> Token | None:
-        row = self._execute(_TOKEN + " AND number = ?", (number, token)).fetchone()
+        row = self._execute(_TOKEN + " AND t.number = ?", (number, token)).fetchone()
         return None if row is None else _token(row)
 
     def census(self, number: int) -> Census:
@@ -170,15 +211,24 @@ class SqliteRows:
     def save_token(self, token: Token) -> None:
         self._execute(_SAVE_TOKEN, _token_values(token))
 
-    def step_token(self, fence: Fence, position: Position, now: int) -> bool:
+    def step(self, fence: Fence, move: Move) -> bool:
+        position, records = move.position, move.records
+        if _is_plain(move):
+            line = _record_values(fence.instance, records[0], position.node)
+            held = (fence.instance, fence.token, fence.epoch, _keys(position.keys))
+            if self._execute(_STEP, line + held).rowcount == 1:
+                return True
         cursor = self._execute(
             _STEP_TOKEN,
             (
                 position.node, position.ref, position.step, position.attempt, position.iteration, position.crashes,
-                _keys(position.keys), now, fence.instance, fence.token, fence.epoch,
+                _keys(position.keys), self.now(), fence.instance, fence.token, fence.epoch,
             ),
         )  # fmt: skip
-        return cursor.rowcount == 1
+        if cursor.rowcount != 1:
+            return False
+        self.add_records(fence.instance, records)
+        return True
 
     def drop_tokens(self, number: int, parent: int | None = None) -> None:
         if parent is None:
@@ -191,14 +241,7 @@ class SqliteRows:
 
     def add_records(self, number: int, records: tuple[Record, ...]) -> None:
         for record in records:
-            self._execute(
-                _ADD_RECORD,
-                (
-                    number, record.ref, record.node, record.kind, record.iteration, record.attempt, record.status,
-                    stored(record.output), stored(record.parts), record.source, stored(record.error), record.worker,
-                    record.started_at, record.finished_at, record.superseded,
-                ),
-            )  # fmt: skip
+            self._execute(_ADD_RECORD, _record_values(number, record, None))
 
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:
         row = self._execute(_OLDEST_SIGNAL, (instance_id, name)).fetchone()
@@ -230,7 +273,9 @@ class SqliteRows:
         return cursor.rowcount == 1
 
     def drop_signals(self, instance_id: str) -> None:
-        self._execute("DELETE FROM sayiir_signals WHERE instance_id = ?", (instance_id,))
+        # Together they are all: what is consumed stays only for its dedup key. Each half has an index of its own.
+        for half in ("consumed_at IS NULL", "dedup_key IS NOT NULL"):
+            self._execute(f"DELETE FROM sayiir_signals WHERE instance_id = ? AND {half}", (instance_id,))  # noqa: S608
 
     def value(self, number: int, ref: Ref) -> bytes:
         def fetch(ref: Ref) -> tuple[bytes | None, bytes | None] | None:

@@ -7,6 +7,7 @@ import socket
 import sqlite3
 import threading
 import warnings
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -14,7 +15,7 @@ from typing import Any, Literal, TypeVar
 from sayiir.clock import SYSTEM_CLOCK, Clock
 from sayiir.errors import BackendError
 from sayiir.store.base import ScriptedStore
-from sayiir.store.sqlite.commit import GroupCommit
+from sayiir.store.sqlite.commit import DRIVER_ERRORS, GroupCommit
 from sayiir.store.sqlite.filesystem import file_system, is_network
 from sayiir.store.sqlite.migrate import migrate
 from sayiir.store.sqlite.owners import Owners
@@ -78,7 +79,7 @@ class SqliteBackend(ScriptedStore):
         self._version = 0
         try:
             self._open()
-        except sqlite3.Error as error:
+        except DRIVER_ERRORS as error:
             self._shut()
             raise self._explain(error) from error
         except OSError as error:
@@ -87,11 +88,14 @@ class SqliteBackend(ScriptedStore):
         except BaseException:
             self._shut()
             raise
+        self._identity = None if self._in_memory else _identity(self.path)
         _OPEN.add(self)
+        weakref.finalize(self, _close_all, self._owners, self._pid).atexit = False
 
     def _open(self) -> None:
         if not self._in_memory:
             self._check_place()
+            self._check_not_inherited()
         self._writer = self._connect()
         migrate(self._writer, self.path, self.clock.now())
         self._owners = Owners(None if self._in_memory else self.path + "-owners")
@@ -106,11 +110,25 @@ class SqliteBackend(ScriptedStore):
         """Become an owner of claims, shown as alive from now on."""
         assert self._writer is not None  # noqa: S101 -- it is being opened
         assert self._owners is not None  # noqa: S101 -- likewise
-        cursor = self._writer.execute(
-            "INSERT INTO sayiir_owners (name, started_at) VALUES (?, ?)", (self.worker_name, self.clock.now())
-        )
-        self._owner = self._rows.owner = cursor.lastrowid or 0
-        self._owners.hold(self._owner)
+        while True:
+            cursor = self._writer.execute(
+                "INSERT INTO sayiir_owners (name, started_at) VALUES (?, ?)", (self.worker_name, self.clock.now())
+            )
+            self._owner = self._rows.owner = cursor.lastrowid or 0
+            if self._owners.hold(self._owner):
+                return
+
+    def _check_not_inherited(self) -> None:
+        """Refuse a file that the parent had open when this process was forked from it.
+
+        SQLite's own table of locks was copied with the memory: it would believe to hold locks that are the parent's, and
+        commits of both would be lost without an error.
+        """
+        if _identity(self.path) in _INHERITED_FILES:
+            raise BackendError(
+                f"{self.path!r} was open when this process was forked, so SQLite cannot be used on it here: start the "
+                'process with "spawn" or "forkserver", or open the backend only after the fork'
+            )
 
     def _check_place(self) -> None:
         folder = Path(self.path).resolve().parent
@@ -158,18 +176,21 @@ class SqliteBackend(ScriptedStore):
             return self._write(script)  # its one connection is the writer's
         self._check_usable()
         with self._reader_lock:
+            self._check_usable()  # it may have been closed while this thread waited
             try:
                 if self._reader is None:
                     connection = self._connect()
                     assert self._owners is not None  # noqa: S101 -- made with the writer
                     self._reader = connection, SqliteRows(connection, self._owner, self.clock.now, self._owners.alive)
                 connection, rows = self._reader
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")  # an interruption fell between the last BEGIN and what followed
                 connection.execute("BEGIN")
                 try:
                     return script(rows)
                 finally:
                     connection.execute("ROLLBACK")
-            except sqlite3.Error as error:
+            except DRIVER_ERRORS as error:
                 raise self._explain(error) from error
 
     def _check_usable(self) -> None:
@@ -177,15 +198,16 @@ class SqliteBackend(ScriptedStore):
             raise BackendError(f"the backend of {self.path!r} is closed; open another SqliteBackend")
         if self._pid != os.getpid():
             raise BackendError(
-                f"the backend of {self.path!r} was opened before a fork; SQLite connections do not survive it: "
-                "open a SqliteBackend of its own in the child process"
+                f"the backend of {self.path!r} was opened before a fork, which SQLite does not survive: start the child "
+                'process with "spawn" or "forkserver", or open the backend only after the fork'
             )
 
-    def _explain(self, error: sqlite3.Error) -> BackendError:
+    def _explain(self, error: Exception) -> BackendError:
         text = str(error)
         fixes = (
             ("locked", f"another process kept writing for {self._lock_timeout:g}s; try again or raise lock_timeout"),
             ("not a database", "the file is something else; give another path"),
+            ("codec can't decode", "the file is damaged; restore it from a backup"),
             ("malformed", "the file is damaged; restore it from a backup"),
             ("readonly", "make the file and its folder writable"),
             ("closed database", "it was closed meanwhile; open another SqliteBackend"),
@@ -231,7 +253,7 @@ class SqliteBackend(ScriptedStore):
             assert self._reader is not None  # noqa: S101 -- just made
             try:
                 return int(self._reader[0].execute("PRAGMA data_version").fetchone()[0])
-            except sqlite3.Error as error:
+            except DRIVER_ERRORS as error:
                 raise self._explain(error) from error
 
     # --- ends -----------------------------------------------------------------------------------------------------
@@ -271,12 +293,29 @@ class SqliteBackend(ScriptedStore):
         return f"SqliteBackend({self.path!r}, durability={self.durability!r})"
 
 
-_OPEN: set[SqliteBackend] = set()
+_OPEN: weakref.WeakSet[SqliteBackend] = weakref.WeakSet()
+_INHERITED_FILES: set[tuple[int, int]] = set()
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    """Return what names a file however its path is written; None for one that does not exist."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _close_all(owners: Owners, pid: int) -> None:
+    # A backend that nobody refers to any more; its connections close with it, its lock must be dropped by hand.
+    if os.getpid() == pid:
+        owners.close()
 
 
 def _keep_inherited() -> None:
     # A forked child must not even close the parent's connections: that would drop the parent's file locks.
     _INHERITED.extend(_OPEN)
+    _INHERITED_FILES.update(found for backend in _OPEN if (found := backend._identity) is not None)
     _OPEN.clear()
 
 

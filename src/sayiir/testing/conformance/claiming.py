@@ -101,7 +101,7 @@ class ClaimingSuite(StoreSuite):
         self.is_void(hand)
 
     def test_each_crash_counts(self) -> None:
-        self.start()
+        hand = self.start()
         for _ in range(3):
             self.crash()
             hand = self.claimed()

@@ -194,7 +194,8 @@ class MovingSuite(StoreSuite):
     def test_an_envelope_that_nobody_knows_is_refused_and_nothing_is_claimed(self) -> None:
         hand = self.start()
         left, right = hand.fork("l", "r")
-        left.run("l2", b"fine"), right.run("r2", b"\0\x63\x04json1")
+        left.run("l2", b"fine")
+        right.run("r2", b"\0\x63\x04json1")
         self.crash()
         before = self.facts()
         with pytest.raises(DeserializationError):

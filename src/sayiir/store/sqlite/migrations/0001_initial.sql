@@ -31,7 +31,8 @@ CREATE TABLE sayiir_instances (
     halted TEXT
 );
 
--- The hot table: only unfinished instances have rows here.
+-- The hot table: only unfinished instances have rows here. A row is where its token stood when it last did more than go
+-- from one task to the next; the newest line of sayiir_results above its `step` says where it stands since.
 CREATE TABLE sayiir_tokens (
     instance INTEGER NOT NULL,
     number INTEGER NOT NULL,
@@ -55,6 +56,7 @@ CREATE TABLE sayiir_tokens (
 ) WITHOUT ROWID;
 
 -- Append-only history: every attempt that ended and every structure that was passed. Each value is written once.
+-- A line with `next` has also moved its token: it stands there now, although its row was not written again.
 CREATE TABLE sayiir_results (
     instance INTEGER NOT NULL,
     ref INTEGER NOT NULL,
@@ -71,6 +73,7 @@ CREATE TABLE sayiir_results (
     started_at INTEGER NOT NULL,
     finished_at INTEGER NOT NULL,
     superseded INTEGER NOT NULL DEFAULT 0,
+    next TEXT,
     PRIMARY KEY (instance, ref)
 ) WITHOUT ROWID;
 
