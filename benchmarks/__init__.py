@@ -1,1 +1,1 @@
-"""Measurements, never tests: ratios against a floor that is taken in the same run. Entry: `python -m benchmarks.run`."""
+"""Measurements, never tests: ratios to a floor that is taken in the same run. Entry: `python -m benchmarks.run`."""

@@ -33,7 +33,7 @@ def groups(setting: Setting) -> list[Group]:
         Group(
             "imports",
             "Import",
-            f"Start and end of an interpreter that imports it, less one that imports nothing; the best of {starts} each.",
+            f"Start and end of an interpreter with the import, less one without; the best of {starts} each.",
             cases,
         )
     ]

@@ -1,6 +1,6 @@
 """Cases, rounds and figures.
 
-The cases of a group are measured in turns (A B C, A B C, …), so that whatever else the machine does falls on all of them
+The cases of a group are measured in turns (A B C, A B C, …), so that whatever else the machine does falls on all
 alike. A ratio is the median of the rounds' own ratios, each between two measurements that are neighbours in time.
 """
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from html import escape
 
 from benchmarks.measure import Figure
@@ -45,14 +46,13 @@ def bars(figures: list[Figure], title: str, unit: str) -> str:
     )
 
 
-def _bar(figure: Figure, top: int, x: object) -> list[str]:
-    assert callable(x)
+def _bar(figure: Figure, top: int, x: Callable[[float], float]) -> list[str]:
     end, low, high, middle = x(figure.median), x(figure.low), x(figure.high), top + _ROW / 2
     shown = f"{figure.median:.3g}" if figure.median < 100 else f"{figure.median:,.0f}"
     label = escape(figure.label.replace("`", ""))
     return [
         f'<text x="{_LEFT - 8}" y="{middle + 4}" text-anchor="end">{label}</text>',
-        f'<rect class="{_class(figure)}" x="{_LEFT}" y="{top + 4}" width="{round(end - _LEFT, 1)}" height="{_ROW - 8}"/>',
+        f'<rect class="{_class(figure)}" x="{_LEFT}" y="{top + 4}" width="{end - _LEFT:.1f}" height="{_ROW - 8}"/>',
         f'<line class="e" x1="{low}" y1="{middle}" x2="{high}" y2="{middle}"/>',
         f'<text x="{high + 6}" y="{middle + 4}">{shown}</text>',
     ]

@@ -1,7 +1,7 @@
 """The benchmark: `python -m benchmarks.run`, or `make bench`.
 
-Measures every group, prints its table, and writes docs/benchmarks.md with its plots and docs/benchmarks.json. A quick run
-only prints, unless it is told where to write.
+Measures every group, prints its table, and writes docs/benchmarks.md with its plots and docs/benchmarks.json. A quick
+run only prints, unless it is told where to write.
 """
 
 from __future__ import annotations

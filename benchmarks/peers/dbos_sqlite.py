@@ -6,6 +6,9 @@
 Reads one request a line from standard input, `chain <steps> <runs>`, and answers each with the microseconds per step.
 """
 
+# mypy: ignore-errors
+# What is imported here is installed in the environment that runs it, not in ours.
+
 from __future__ import annotations
 
 import sqlite3

@@ -1,8 +1,11 @@
 """Runs the real `sayiir` 1.0.0 for the benchmark, in its own environment.
 
-Reads one request a line from standard input, `chain <how> <steps> <runs>`, and answers each with the microseconds per step.
+Reads a request a line from standard input, `chain <how> <steps> <runs>`, and answers with the microseconds per step.
 Imports nothing of this project, whose package has the same name.
 """
+
+# mypy: ignore-errors
+# What is imported here is installed in the environment that runs it, not in ours.
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from sayiir import (
     run_workflow,
     task,
 )
-from tests.runtime.support import PATIENCE_SECS, Calls, await_event
+from tests.runtime.support import PATIENCE_SECS, Calls, await_event, until
 
 
 def same(x):
@@ -146,12 +146,13 @@ def test_an_async_join(backend):
 
 
 def test_a_failing_branch_fails_the_instance_and_leaves_finished_ones_readable(backend):
-    done, ended = threading.Event(), threading.Event()
+    running, done, ended = threading.Event(), threading.Event(), threading.Event()
 
     def finished(x):
         return "kept"
 
     def late(x):
+        running.set()
         done.wait(PATIENCE_SECS)
         ended.set()
         return "late"
@@ -160,10 +161,8 @@ def test_a_failing_branch_fails_the_instance_and_leaves_finished_ones_readable(b
         raise AssertionError("must not start")
 
     def fails(x):
-        client = WorkflowClient(backend)
-        seen = 0
-        while client.get_task_result("i", "finished") is None:
-            seen = backend.wait_for_hint(seen, 1)
+        await_event(running)
+        until(backend, lambda: WorkflowClient(backend).get_task_result("i", "finished") is not None)
         raise ValueError("branch")
 
     workflow = Flow("w").fork().branch(finished).branch(late, after).branch(fails).join(same).build()
@@ -203,21 +202,21 @@ def test_a_failing_branch_cancels_running_async_ones(backend):
 
 
 def test_the_first_failure_counts(backend):
-    first = threading.Event()
+    began, ended = threading.Event(), threading.Event()
 
     def fails_first(x):
+        await_event(began)
         raise ValueError("first")
 
     def fails_later(x):
-        seen = 0
-        while not WorkflowClient(backend).status("i").is_failed():
-            seen = backend.wait_for_hint(seen, 1)
-        first.set()
+        began.set()
+        until(backend, lambda: WorkflowClient(backend).status("i").is_failed())
+        ended.set()
         raise KeyError("second")
 
     workflow = Flow("w").fork().branch(fails_later).branch(fails_first).join(same).build()
     assert run_durable_workflow(workflow, "i", 1, backend).error == "ValueError: first"
-    await_event(first)
+    await_event(ended)
     assert WorkflowClient(backend).status("i").error == "ValueError: first"
 
 

@@ -134,6 +134,7 @@ def test_a_parked_branch_survives_a_new_process(inside, tmp_path):
 
 
 def test_parallel_delays_run_side_by_side(timed, clock):
+    clock.jumps = False
     pause = Flow("p").delay("d", 60).build()
     workflow = (
         Flow("w")

@@ -19,9 +19,11 @@ class Live(Protocol):
 
     def cancelled(self) -> bool:
         """Return whether the run is called off."""
+        ...
 
     def heartbeat(self, fence: Any) -> None:
         """Keep one claim alive, or raise ClaimLostError."""
+        ...
 
 
 class Link:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from sayiir.core import plan
@@ -170,13 +168,17 @@ def durable(  # noqa: PLR0913
     policy = checked_policy(conflict_policy)
     store = throw_away() if backend is None else checked_backend(backend)
     new = new_instance(workflow, instance_id, input_data)
-    with _given_back(store) as noted:
+    noted: list[Fence] = []
+    try:
         with uninterrupted:
             created = store.create(new, policy, claim=True)
             noted += [] if created.claim is None else [created.claim.fence]
         if created.claim is None:
             return None, _settled(store, instance_id, busy_timeout)
         return _move(store, workflow, created.instance, (created.claim,), caller, noted)
+    except BaseException:
+        _give_back(store, noted)
+        raise
 
 
 def resume(
@@ -189,26 +191,24 @@ def resume(
     """Go on with an instance; return its run (None when nothing could move) and how it stands."""
     program = checked_workflow(workflow).program.prepare()
     store = checked_backend(backend)
-    with _given_back(store) as noted:
+    noted: list[Fence] = []
+    try:
         claimed = _claim(store, checked_id(instance_id), program, busy_timeout, noted)
         if not claimed.claims:
             return None, _loaded(store, instance_id)
         return _move(store, workflow, claimed.instance, claimed.claims, caller, noted)
-
-
-@contextmanager
-def _given_back(store: ScriptedStore) -> Iterator[list[Fence]]:
-    """Give noted claims back when an interruption (Ctrl-C) leaves the block; those that moved on are void by then."""
-    noted: list[Fence] = []
-    try:
-        yield noted
     except BaseException:
-        try:
-            store.release(noted)
-        except BackendError:
-            # They run out by themselves; the error that brought us here matters more.
-            log().exception("could not give claims back")
+        _give_back(store, noted)
         raise
+
+
+def _give_back(store: ScriptedStore, noted: list[Fence]) -> None:
+    """Give claims back that an interruption (Ctrl-C) left behind; those that moved on are void by then."""
+    try:
+        store.release(noted)
+    except BackendError:
+        # They run out by themselves; the error that brought us here matters more.
+        log().exception("could not give claims back")
 
 
 def _take(store: ScriptedStore, instance_id: str, program: Program, noted: list[Fence]) -> Claimed:

@@ -97,10 +97,12 @@ class _Kill:
     def __init__(self, child: Child) -> None:
         self._child: Child | None = child
         self._mutex = threading.Lock()
+        self.done = False
 
     def __call__(self) -> None:
         with self._mutex:
             if self._child is not None:
+                self.done = True
                 self._child.kill()
 
     def over(self) -> None:
@@ -138,7 +140,10 @@ def call_in_child(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
         child.kill()
         child.bury()
         return Outcome(error=timeout_error(op))
-    _keep(child)
+    if kill.done:
+        child.bury()  # it had just answered when it was killed
+    else:
+        _keep(child)
     return _outcome(msgspec.json.decode(raw, type=_Reply))
 
 

@@ -93,6 +93,7 @@ class Run:
         self._due: int | None = None
         self._seen = store.hints.mark
         self._awaiting = False
+        self._left = False
         self._context = contextvars.copy_context()
         if caller is not None:
             caller.attach(self)
@@ -190,6 +191,7 @@ class Run:
             while (claim := self._next()) is not None:
                 self._after(self._drive(claim))
         except BaseException:
+            self._left = True  # before the claims are given back: whoever gets one later gives it back himself
             self.call_off()
             self._give_back()
             raise
@@ -197,6 +199,7 @@ class Run:
             if keeper is not None:
                 keeper.remove(self)
             self._end_loop()
+        self._left = True
         if self._fences and not self._over:
             self._give_back()  # called off, or failed: what was claimed and not begun is anybody's
         if self._error is not None:
@@ -258,6 +261,9 @@ class Run:
             return Moved("stopped")
 
     def _after(self, moved: Moved) -> None:
+        if self._left and moved.claims:
+            self.store.release([claim.fence for claim in moved.claims])
+            return
         match moved.kind:
             case "forked":
                 self._start_all(moved.claims)

@@ -9,7 +9,7 @@ end of the block; blocks are short, and nest. Other threads never run handlers a
 from __future__ import annotations
 
 # The C functions: the wrappers of `signal` turn every number into an enum, which costs ten times as much.
-import _signal as signal
+import _signal as signal  # type: ignore[import-not-found]  # the type checkers know only `signal`
 import threading
 from types import FrameType, TracebackType
 from typing import Any
@@ -45,8 +45,8 @@ class _Uninterrupted:
         if self._depth or self._handler is None:
             return
         handler, self._handler = self._handler, None
-        held, self._held = self._held, []
         signal.signal(signal.SIGINT, handler)
+        held, self._held = self._held, []  # only now: one that came in the line before is delivered too
         if held:
             handler(signal.SIGINT, held[0])
 

@@ -90,7 +90,8 @@ class SqliteBackend(ScriptedStore):
             raise
         self._identity = None if self._in_memory else _identity(self.path)
         _OPEN.add(self)
-        weakref.finalize(self, _close_all, self._owners, self._pid).atexit = False
+        if self._owners is not None:
+            weakref.finalize(self, _close_all, self._owners, self._pid).atexit = False
 
     def _open(self) -> None:
         if not self._in_memory:
