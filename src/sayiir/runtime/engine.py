@@ -205,7 +205,8 @@ def resume(
 def _give_back(store: ScriptedStore, noted: list[Fence]) -> None:
     """Give claims back that an interruption (Ctrl-C) left behind; those that moved on are void by then."""
     try:
-        store.release(noted)
+        with uninterrupted:
+            store.release(noted)
     except BackendError:
         # They run out by themselves; the error that brought us here matters more.
         log().exception("could not give claims back")

@@ -366,7 +366,8 @@ class Run:
 
     def _give_back(self) -> None:
         try:
-            self.store.release(self.fences())
+            with uninterrupted:
+                self.store.release(self.fences())
         except Exception:
             # The claims run out by themselves; the error that brought us here matters more.
             log().exception("could not give back the claims of %r", self.frame.instance_id)

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable
 
 PAGES = 1000
@@ -42,7 +43,8 @@ class Log:
     def __init__(self, path: str, writer: sqlite3.Connection, connect: Callable[[], sqlite3.Connection]) -> None:
         # Asking an open file for its size takes a tenth of the time that asking by name does. SQLite puts no locks on
         # this file, so that closing it drops none; it is never written here.
-        self._file = os.open(path + "-wal", os.O_RDONLY)
+        self._file = os.open(path + "-wal", os.O_RDONLY | os.O_CLOEXEC)
+        self._close_file = weakref.finalize(self, os.close, self._file)
         self._writer = writer
         self._connect = connect
         self._guard: sqlite3.Connection | None = None
@@ -86,4 +88,4 @@ class Log:
         """Close what is open; nothing looks any more."""
         if self._guard is not None:
             self._guard.close()
-        os.close(self._file)
+        self._close_file()
