@@ -12,7 +12,7 @@ _STYLE = """text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-weight:600;
 .g{stroke:#d0d7de}.e{stroke:#24292f;stroke-width:1.5}.floor{fill:#8c959f}.ours{fill:#0969da}.other{fill:#bc4c00}
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.q{fill:#9198a1}.g{stroke:#30363d}.e{stroke:#e6edf3}
 .floor{fill:#656c76}.ours{fill:#4493f8}.other{fill:#db6d28}}"""
-_LEFT, _WIDTH, _RIGHT, _ROW, _TOP = 330, 420, 90, 24, 56
+_LEFT, _WIDTH, _RIGHT, _ROW, _TOP = 350, 420, 90, 24, 56
 _OTHERS, _FLOORS = ("real", "dbos"), ("calls", "bare", "by hand", "one")
 
 

@@ -86,11 +86,11 @@ def _full(setting: Setting) -> Group:
     peers: list[Peer] = []
     python = setting.peers.get("dbos_sqlite")
     if python is not None:
-        for mode, words in (("wal", "file switched to WAL"), ("delete", "as shipped")):
+        for mode, words in (("wal", "file in WAL mode"), ("delete", "as shipped")):
             peer = Peer(python, "dbos_sqlite", str(folder), mode)
             peers.append(peer)
             cases += [
-                Case(f"dbos {mode} {length}", f"DBOS 3.4.0 on SQLite, {words}, chain of {length:,}",
+                Case(f"dbos {mode} {length}", f"DBOS 3.4.0, {words}, chain of {length:,}",
                      partial(peer.ask, f"chain {length} {max(1, scale.foreign // length)}"), "micros", "bare")
                 for length in scale.chains[:2]
             ]  # fmt: skip

@@ -69,7 +69,11 @@ def test_ctrl_c_anywhere_leaves_the_instance_free(store: str, tmp_path: Path) ->
     fork.branch(lambda x: x, name="b").branch(lambda x: x, name="c")
     workflow = fork.join(lambda d: sum(d.values()), name="j").then(lambda x: x, name="z").build()
     interrupted = 0
-    with InMemoryBackend(clock=clock) if store == "memory" else SqliteBackend(tmp_path / "runs.db", clock=clock) as backend:
+    with (
+        InMemoryBackend(clock=clock)
+        if store == "memory"
+        else SqliteBackend(tmp_path / "runs.db", clock=clock) as backend
+    ):
         for number in range(40):
             clock.left = number
             try:
@@ -181,7 +185,9 @@ def test_the_end_of_the_callers_loop_leaves_the_instance_free(backend: Any) -> N
             await asyncio.Event().wait()
         return x
 
-    workflow = Flow("w").fork().branch(long, name="p").branch(long, name="q").join(lambda d: sum(d.values()), name="j").build()
+    workflow = (
+        Flow("w").fork().branch(long, name="p").branch(long, name="q").join(lambda d: sum(d.values()), name="j").build()
+    )
 
     async def main() -> asyncio.Task[Any]:
         run = asyncio.ensure_future(arun_durable_workflow(workflow, "a", 1, backend))
@@ -238,7 +244,9 @@ def test_a_task_that_blocks_its_loop_harms_neither_branches_beside_it_nor_later_
 
     fork = Flow("w").fork().branch(beside).branch(lambda x: x, blocks_once, name="first")
     workflow = fork.join(lambda d: sum(d.values()), name="j").build()
-    threading.Thread(target=lambda: (eventually(lambda: bool(blocked)), threading.Event().wait(3.5), free.set())).start()
+    threading.Thread(
+        target=lambda: (eventually(lambda: bool(blocked)), threading.Event().wait(3.5), free.set())
+    ).start()
     assert run_durable_workflow(workflow, "a", 1).output == 2
 
     async def alive(x: int) -> int:
@@ -289,7 +297,14 @@ def test_a_due_branch_does_not_wait_for_those_at_work(backend: Any) -> None:
         return x
 
     child = Flow("c").delay("d", 0.05).then(after_delay).build()
-    workflow = Flow("w").fork().branch(waits_for_it).branch(child, name="timed").join(lambda d: sum(d.values()), name="j").build()
+    workflow = (
+        Flow("w")
+        .fork()
+        .branch(waits_for_it)
+        .branch(child, name="timed")
+        .join(lambda d: sum(d.values()), name="j")
+        .build()
+    )
     assert run_durable_workflow(workflow, "a", 1, backend).output == 2
 
 
@@ -306,7 +321,14 @@ def test_a_signal_reaches_a_branch_while_others_are_at_work(backend: Any) -> Non
         return x
 
     child = Flow("c").wait_for_signal("go").then(got).build()
-    workflow = Flow("w").fork().branch(waits_for_it).branch(child, name="told").join(lambda d: sum(d.values()), name="j").build()
+    workflow = (
+        Flow("w")
+        .fork()
+        .branch(waits_for_it)
+        .branch(child, name="told")
+        .join(lambda d: sum(d.values()), name="j")
+        .build()
+    )
     assert run_durable_workflow(workflow, "a", 1, backend).output == 42
 
 

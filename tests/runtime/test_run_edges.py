@@ -1,6 +1,7 @@
 """What goes into a run and comes out of it: models in, plain JSON out, and what is refused."""
 
 import dataclasses
+import functools
 
 import pydantic
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from sayiir import (
     Flow,
     InstanceNotFoundError,
+    LoopResult,
     SerializationError,
     TaskError,
     WorkflowClient,
@@ -145,3 +147,64 @@ def test_the_last_results_error_names_its_task():
     with pytest.raises(TaskError) as caught:
         run_workflow(Flow("w").then(double).then(lambda x: object(), name="last").build(), 1)
     assert caught.value.task_id == "last"
+
+
+# --- coroutines that nobody declared ------------------------------------------------------------------------------
+
+
+async def later(x):
+    return x + 1
+
+
+def wrapped(function):
+    @functools.wraps(function)
+    def wrapper(x):
+        return function(x)
+
+    return wrapper
+
+
+HIDDEN = [lambda x: later(x), wrapped(later), task("bounded", timeout=60)(lambda x: later(x))]
+
+
+@pytest.mark.parametrize("hidden", HIDDEN, ids=["lambda", "wrapper", "with a timeout"])
+@pytest.mark.parametrize("place", ["only", "first", "last", "branch", "join", "loop", "key"])
+def test_a_coroutine_that_a_plain_function_returns_is_awaited(backend, hidden, place):
+    flow, output = Flow("w"), 2
+    match place:
+        case "only":
+            flow.then(hidden)
+        case "first":
+            flow.then(hidden).then(lambda x: x)
+        case "last":
+            flow.then(lambda x: x).then(hidden)
+        case "branch":
+            flow.fork().branch(hidden, name="b").join(lambda d: d["b"])
+        case "join":
+            flow.fork().branch(lambda x: x, name="b").join(functools.partial(lambda d: hidden(d["b"])))
+        case "loop":
+
+            async def done(x):
+                return LoopResult.done(x + 1)
+
+            flow.loop(lambda x: done(x))
+        case "key":
+
+            async def key(x):
+                return "k"
+
+            flow.route(lambda x: key(x), keys=["k"]).branch("k", hidden, name="h").done().then(lambda e: e["result"])
+    workflow = flow.build()
+    assert run_workflow(workflow, 1) == output
+    assert run_durable_workflow(workflow, "i", 1, backend).output == output
+
+
+@pytest.mark.parametrize("durable", [False, True])
+def test_what_such_a_coroutine_raises_is_the_tasks_failure(durable):
+    async def fails(x):
+        raise ValueError("inside")
+
+    workflow = Flow("w").then(lambda x: fails(x), name="t").build()
+    with pytest.raises(TaskError, match="^ValueError: inside") as caught:
+        run_workflow(workflow, 1, instance_id="i") if durable else run_workflow(workflow, 1)
+    assert (caught.value.task_id, type(caught.value.__cause__)) == ("t", ValueError)

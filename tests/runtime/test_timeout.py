@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import threading
-import time
 
 import pytest
 
@@ -18,21 +17,29 @@ from sayiir import (
 )
 from sayiir.runtime import invoke
 from sayiir.runtime.invoke import abandoned_tasks
-from tests.runtime.support import PATIENCE_SECS, Calls, await_event, until
+from tests.runtime.support import PATIENCE_SECS, Calls, await_event
 
 SHORT = 0.05
 
 
 @pytest.fixture(autouse=True)
-def none_stays_abandoned():
-    """Each test lets its tasks go at the end; then the count must be what it was."""
-    before = abandoned_tasks()
-    yield
-    for _ in range(10_000):
-        if abandoned_tasks() == before:
-            return
-        time.sleep(0.001)  # polls: the end of an abandoned call gives no other sign than the count itself
-    raise AssertionError(f"{abandoned_tasks() - before} abandoned tasks are still counted after they ended")
+def all_ended(monkeypatch):
+    """Gives a function that waits until no task of this test is abandoned any more; every test must come to that."""
+    before, changed, remove = abandoned_tasks(), threading.Condition(), invoke.LEAKS.remove
+
+    def told():
+        remove()
+        with changed:
+            changed.notify_all()
+
+    def wait():
+        with changed:
+            assert changed.wait_for(lambda: abandoned_tasks() <= before, PATIENCE_SECS), "still counted after their end"
+
+    monkeypatch.setattr(invoke.LEAKS, "remove", told)
+    yield wait
+    wait()
+    assert abandoned_tasks() == before
 
 
 def slow(release, ended=None):
@@ -67,13 +74,13 @@ def test_a_sync_task_is_given_up(backend, caplog):
     release.set()
 
 
-def test_the_late_result_is_refused(backend):
-    release, ended, before = threading.Event(), threading.Event(), abandoned_tasks()
+def test_the_late_result_is_refused(backend, all_ended):
+    release, ended = threading.Event(), threading.Event()
     workflow = Flow("w").then(slow(release, ended)).then(lambda x: x, name="after").build()
     assert run_durable_workflow(workflow, "i", 1, backend).is_failed()
     release.set()
     await_event(ended)
-    until(backend, lambda: abandoned_tasks() == before)
+    all_ended()
     client = WorkflowClient(backend)
     assert client.status("i").is_failed()
     assert client.get_task_result("i", "slow", default="none") == "none"

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import warnings
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -114,20 +115,39 @@ def _forked(inherited: SqliteBackend, path: str) -> int:
         lambda: inherited.create(new("b"), "fail", claim=False),
         lambda: inherited.send_signal("a", "go", b"1"),
         lambda: inherited.heartbeat([]),
+        # SQLite's own table of locks was copied with the memory, so even a new connection would trust locks it has not.
+        lambda: SqliteBackend(path),
+        lambda: SqliteBackend(os.path.join(os.path.dirname(path), ".", os.path.basename(path))),
     ):
         try:
             use()
         except BackendError as error:
             refusals += "fork" in str(error)
     inherited.close()
-    with SqliteBackend(path) as own:
-        busy = own.claim("a", "hash", "flow").busy
-        begin(own, "the child's own")
-    return 0 if refusals == 4 and busy else 1
+    with SqliteBackend(path + ".child") as own:
+        begin(own)
+        found = own.load("a") is not None
+    return 0 if refusals == 6 and found else 1
+
+
+def fork_after_closing(path: str) -> None:
+    """Fork when the parent's backend is closed: the file is then nobody's."""
+    with SqliteBackend(path) as store:
+        begin(store)
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            with SqliteBackend(path) as own:
+                code = 0 if own.claim("a", "hash", "flow").claims else 1
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(pid, 0)
+    say(os.waitstatus_to_exitcode(status))
 
 
 def fork_beside_a_thread(path: str) -> None:
-    """Fork while another thread of the parent asks who is alive, as often as it can."""
+    """Fork while another thread of the parent asks who is alive."""
     from sayiir.store.sqlite import owners
 
     store = SqliteBackend(path)
@@ -141,16 +161,14 @@ def fork_beside_a_thread(path: str) -> None:
     thread = threading.Thread(target=keep)
     thread.start()
     held.wait()
-    import warnings
-
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         pid = os.fork()
     if pid == 0:
         code = 1
         try:
-            with SqliteBackend(path) as own:
-                begin(own, "the child's own")
+            with SqliteBackend(path + ".child") as own:
+                begin(own)
             code = 0
         finally:
             os._exit(code)

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 
 import msgspec
 
+from sayiir.clock import SYSTEM_CLOCK
 from sayiir.core.graph import TaskMetadata
 
 
@@ -143,6 +144,9 @@ class Frame:
 
     def context(self) -> TaskExecutionContext:
         """Return the public context."""
+        if not self.salt:
+            # A run without storage has no birth to tell it from the next one; drawn only when somebody asks.
+            self.salt = SYSTEM_CLOCK.now() << 53 | int(SYSTEM_CLOCK.chance() * 2**53)
         import hashlib  # only for those who ask
 
         link = None if self.run is None else Link(self.run, self.fence)

@@ -85,6 +85,7 @@ class Run:
         self._inbox: deque[Claim] = deque()
         self._queue: deque[Claim] = deque()
         self._active = 0
+        self._stopped = False
         self._over = False
         self._error: BaseException | None = None
         self._caller_loop = None if caller is None else caller.loop
@@ -214,8 +215,11 @@ class Run:
                 if self._inbox:
                     return self._inbox.popleft()
                 if not self._active:
-                    return None
-                if not self._something_due():
+                    if not self._stopped or self.stopping:
+                        return None
+                    # A token was given back for a pause; if that was withdrawn meanwhile, it goes on here.
+                    self._stopped = False
+                elif not self._something_due():
                     self.clock.wait(self._changed, self._patience())
                     continue
             self._take_up()
@@ -236,6 +240,8 @@ class Run:
     def _take_up(self) -> None:
         """Claim what became due while other branches are at work: branches do not wait for each other."""
         self._seen = self.store.hints.mark
+        # First of all the claims of the branches at work are extended, or this run could take them for a dead one's.
+        self.store.heartbeat(self.fences())
         with uninterrupted:
             claimed = self.store.claim(self.frame.instance_id, self.program.hash, self.program.structure)
             if claimed.instance.number == self.number:
@@ -280,6 +286,9 @@ class Run:
                     self._over = True
                     self.ended = moved.ended
                 self.call_off()
+            case "stopped":
+                with self._changed:
+                    self._stopped = True
             case _:
                 pass
 

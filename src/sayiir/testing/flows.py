@@ -26,7 +26,7 @@ from sayiir.runtime.context import get_task_context
 
 MOMENT_SECS = 0.001
 MAX_RETRIES = 2
-LONG_SECS = 3600.0
+LONG_SECS = 30 * 86_400.0
 
 
 class HiccupError(Exception):

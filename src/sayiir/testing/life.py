@@ -15,7 +15,8 @@ from typing import Any, NoReturn, TypeAlias
 
 from sayiir.errors import BackendError
 from sayiir.store.base import ScriptedStore
-from sayiir.testing.clock import FakeClock
+from sayiir.store.port import CLAIM_TTL, Fence
+from sayiir.testing.clock import MICROS, FakeClock
 
 Moment: TypeAlias = Callable[[int, str], None]
 """Called at each effect with its number and name; raises SimulatedCrash to end the life, or acts from outside."""
@@ -24,6 +25,7 @@ _WRITES = (
     "create", "claim", "checkpoint", "heartbeat", "release", "send_signal",
     "request_cancel", "request_pause", "unpause", "retry",
 )  # fmt: skip
+_MOMENT_SECS = 0.001
 _READS = ("peek_signal", "inspect", "load", "history", "value", "structure", "owner_name")
 
 
@@ -32,9 +34,10 @@ class SimulatedCrash(BaseException):
 
 
 class LeapClock(FakeClock):
-    """A fake clock on which every timed wait is over at once, having lasted exactly as long as was asked for.
+    """A fake clock on which a timed wait is soon over, having lasted exactly as long as was asked for.
 
-    Waits without a limit are real waits. Time stands still otherwise, so that ties are common.
+    It really waits for a moment, so that who only looks now and then lets the others work. Waits without a limit are
+    real waits. Time stands still otherwise, so that ties are common.
 
     >>> from sayiir import Flow, InMemoryBackend, RetryPolicy, run_durable_workflow, task
     >>> failures = [ValueError("twice"), ValueError("once")]
@@ -50,9 +53,11 @@ class LeapClock(FakeClock):
     """
 
     def wait(self, condition: threading.Condition, timeout: float | None) -> bool:
-        """Let a timed wait pass at once; wait for a notice when there is no limit."""
+        """Let a timed wait pass unless a notice comes at once; wait for a notice when there is no limit."""
         if timeout is None:
             return super().wait(condition, None)
+        if condition.wait(_MOMENT_SECS):
+            return True
         self.advance(max(timeout, 1e-6))
         return False
 
@@ -65,7 +70,7 @@ class Life(ScriptedStore):
         moment: called at every effect; whatever it raises comes out of the verb or task.
     """
 
-    # Nothing watches for others: a watching thread would outlive its process.
+    # No thread watches over its runs, since it would outlive the process; claims are kept alive at every effect.
     private = True
 
     def __init__(self, store: ScriptedStore, moment: Moment | None = None) -> None:
@@ -77,6 +82,8 @@ class Life(ScriptedStore):
         self.effects: list[str] = []
         self.ended = False
         self._moment = moment
+        self._fences: dict[tuple[int, int], Fence] = {}
+        self._beaten = store.now()
         self._mutex = threading.RLock()
 
     def effect(self, name: str) -> None:
@@ -87,6 +94,7 @@ class Life(ScriptedStore):
         """
         with self._mutex:
             self._check_alive()
+            self._keep()
             self.effects.append(name)
             if self._moment is not None:
                 try:
@@ -108,9 +116,24 @@ class Life(ScriptedStore):
         with self._mutex:
             self.effect(f"before {name}")
             answer = getattr(self.store, name)(*args, **options)
+            self._note(answer)
             if name in _WRITES:
                 self.effect(f"after {name}")
             return answer
+
+    def _note(self, answer: Any) -> None:
+        """Note the claims that a verb gave."""
+        claims = getattr(answer, "claims", ()) or (getattr(answer, "claim", None),)
+        for claim in claims:
+            if claim is not None:
+                self._fences[claim.fence.instance, claim.fence.token] = claim.fence
+
+    def _keep(self) -> None:
+        """Keep the claims alive, as a process that lives does in time."""
+        now = self.store.now()
+        if self._fences and now - self._beaten > CLAIM_TTL / 3 * MICROS:
+            self._beaten = now
+            self.store.heartbeat(list(self._fences.values()))
 
     def _check_alive(self) -> None:
         if self.ended:

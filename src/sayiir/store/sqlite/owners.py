@@ -54,7 +54,7 @@ class Owners:
     def __init__(self, path: str | None) -> None:
         self._path = None if path is None else os.path.realpath(path)
         self._local: set[int] = set()
-        self._closed = False
+        self._file: _LockFile | None = None
         if self._path is None or fcntl is None:
             return
         with _MUTEX:
@@ -70,7 +70,7 @@ class Owners:
 
         False when somebody else holds its byte: the database was removed and made anew while a process lived on.
         """
-        if self._path is not None and fcntl is not None:
+        if self._file is not None:
             with _MUTEX:
                 try:
                     fcntl.lockf(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST + owner)
@@ -83,7 +83,7 @@ class Owners:
     def drop(self, owner: int) -> None:
         """Show this owner as dead."""
         self._local.discard(owner)
-        if self._path is not None and fcntl is not None:
+        if self._file is not None:
             with _MUTEX:
                 self._file.owners.discard(owner)
                 fcntl.lockf(self._file.fd, fcntl.LOCK_UN, 1, _FIRST + owner)
@@ -92,8 +92,8 @@ class Owners:
         """Return whether the owner's process lives. Asked inside a write transaction, so two never ask at once."""
         if self._path is None:
             return owner in self._local
-        if fcntl is None:  # pragma: no cover -- Windows
-            return True
+        if self._file is None:
+            return True  # no record locks here: the claim must run out
         with _MUTEX:
             if owner in self._file.owners:
                 return True
@@ -108,11 +108,11 @@ class Owners:
         """Drop what is held; the descriptor is closed with its last user."""
         for owner in list(self._local):
             self.drop(owner)
-        if self._closed or self._path is None or fcntl is None:
+        file, self._file = self._file, None
+        if file is None or self._path is None:
             return
-        self._closed = True
         with _MUTEX:
-            self._file.users -= 1
-            if self._file.users == 0 and self._file.pid == os.getpid():
-                os.close(self._file.fd)
+            file.users -= 1
+            if file.users == 0 and file.pid == os.getpid():
+                os.close(file.fd)
                 del _FILES[self._path]
