@@ -9,6 +9,7 @@ only difference between runs in memory, durable runs and workers.
 from __future__ import annotations
 
 from collections.abc import Generator
+from types import CoroutineType
 from typing import Any, Protocol, TypeAlias
 
 from sayiir.core import plan
@@ -20,7 +21,7 @@ from sayiir.core.values import PLAIN, encode, plain
 from sayiir.errors import DeserializationError, SerializationError
 from sayiir.runtime.context import FRAME, Frame
 from sayiir.runtime.failure import describe, is_retryable
-from sayiir.runtime.invoke import Outcome, awaited, call, call_here, in_thread
+from sayiir.runtime.invoke import Outcome, Returned, awaited, call, call_here, in_thread, settle
 from sayiir.runtime.run import Run
 from sayiir.store.port import Claim, Fence, Moved, Signal
 from sayiir.store.uninterrupted import uninterrupted
@@ -31,7 +32,7 @@ class Call:
 
     __slots__ = ("frame", "op", "value")
 
-    def __init__(self, op: TaskOp, value: Any, frame: Frame) -> None:
+    def __init__(self, op: TaskOp | Returned, value: Any, frame: Frame) -> None:
         self.op = op
         self.value = value
         self.frame = frame
@@ -183,6 +184,8 @@ def _attempt(  # noqa: PLR0913
         outcome = call_here(op, value, frame)
     else:
         outcome = yield Call(op, value, frame)
+    if type(outcome.value) is CoroutineType:
+        outcome = yield Call(Returned(op), outcome.value, frame)
     if outcome.stopped:
         return None, _UNSET
     attempt = plan.Attempt(fence.token, run.worker, started, run.store.now())
@@ -363,10 +366,14 @@ def run_chain(run: Framed, op: Any, value: Any) -> tuple[Any, Any]:
             following = op.next
             if following.inline:
                 if type(value) not in following.fast:
+                    if type(value) is CoroutineType:
+                        value = settle(op, value)
                     phase = 2
                     value = following.codec.adapt(value)
                 op = following
             else:
+                if type(value) is CoroutineType:
+                    value = settle(op, value)
                 phase = 2
                 if type(following) is not EndOp:
                     return following, encode(value, allow_nan=op.nan)

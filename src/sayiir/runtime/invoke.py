@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sayiir.errors import TaskTimeoutError
 from sayiir.runtime.context import FRAME, Frame
 from sayiir.runtime.log import log
-from sayiir.runtime.threads import THREADS, start_on_loop
+from sayiir.runtime.threads import LOOPS, THREADS, start_on_loop
 
 if TYPE_CHECKING:
     import asyncio
@@ -71,19 +71,51 @@ def abandoned_tasks() -> int:
     return LEAKS.running
 
 
-def timeout_error(op: TaskOp) -> TaskTimeoutError:
+class Returned:
+    """A coroutine that a plain function returned: awaited in the function's place, under the same declaration."""
+
+    __slots__ = ("id", "metadata")
+    is_async = True
+
+    def __init__(self, op: Any) -> None:
+        self.id = op.id
+        self.metadata = op.metadata
+
+    @staticmethod
+    def function(coroutine: Any) -> Any:
+        """Return what is awaited."""
+        return coroutine
+
+
+def settle(op: Any, coroutine: Any) -> Any:
+    """Await a coroutine that a plain function returned, from a thread that has no run; return or raise its outcome."""
+    thread = LOOPS.take()
+    future, cancel = start_on_loop(thread.loop, _guarded(Returned(op), coroutine), contextvars.copy_context())
+    try:
+        outcome: Outcome = future.result()
+    except BaseException:
+        cancel()
+        raise
+    finally:
+        LOOPS.give(thread)
+    if outcome.error is not None:
+        raise outcome.error
+    return outcome.value
+
+
+def timeout_error(op: TaskOp | Returned) -> TaskTimeoutError:
     """Return the failure of a task that took too long."""
     limit = op.metadata.timeout_secs or 0.0
     return TaskTimeoutError(f"task {op.id!r} timed out after {limit:g}s", task_id=op.id, timeout_secs=limit)
 
 
-def call(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+def call(run: Run, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
     """Call a task from a thread and wait for its outcome."""
-    if op.metadata.isolation == "process":
+    if op.metadata.isolation == "process" and not isinstance(op, Returned):
         from sayiir.runtime.process import call_in_child
 
         return call_in_child(run, op, value, frame)
-    if op.is_async:
+    if isinstance(op, Returned) or op.is_async:
         return _call_coroutine(run, op, value, frame)
     if op.metadata.timeout_secs is not None:
         return _call_bounded(run, op, value, frame)
@@ -131,7 +163,7 @@ def _call_bounded(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     return Outcome(error=timeout_error(op))
 
 
-def _call_coroutine(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+def _call_coroutine(run: Run, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
     context = contextvars.copy_context()
     future, cancel = start_on_loop(run.loop(), awaited(run, op, value, frame), context)
     run.add_cancel(cancel)
@@ -154,7 +186,7 @@ def _call_coroutine(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     return outcome
 
 
-async def awaited(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+async def awaited(run: Run, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
     """Await an async task on the running loop, within its timeout."""
     import asyncio
 
@@ -173,7 +205,7 @@ async def awaited(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     return task.result()
 
 
-async def _guarded(op: TaskOp, value: Any) -> Outcome:
+async def _guarded(op: TaskOp | Returned, value: Any) -> Outcome:
     import asyncio
 
     try:
@@ -184,7 +216,7 @@ async def _guarded(op: TaskOp, value: Any) -> Outcome:
         return Outcome(error=error)
 
 
-async def _call_off(task: asyncio.Task[Outcome], op: TaskOp) -> None:
+async def _call_off(task: asyncio.Task[Outcome], op: TaskOp | Returned) -> None:
     import asyncio
 
     task.cancel()
