@@ -147,7 +147,12 @@ class AsyncWorkflowClient:
         return AsyncWorkflowClient(self.backend, conflict_policy=conflict_policy)
 
     async def submit(
-        self, workflow: Workflow[In, Any], instance_id: str, input: In, *, priority: int | None = None  # noqa: A002
+        self,
+        workflow: Workflow[In, Any],
+        instance_id: str,
+        input: In,
+        *,
+        priority: int | None = None,
     ) -> WorkflowStatus:
         """Store a new instance (see `WorkflowClient.submit`)."""
         return await self._aside(lambda: self._client.submit(workflow, instance_id, input, priority=priority))
@@ -241,7 +246,7 @@ class AsyncWorkflowClient:
     async def result(self, instance_id: str, timeout: float | None = None, *, type: type[T]) -> T: ...
     @overload
     async def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any: ...
-    async def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:  # noqa: A002
+    async def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:
         """Await an instance's output (see `WorkflowClient.result`)."""
         return await self._aside(lambda: self._client.result(instance_id, timeout, type))
 

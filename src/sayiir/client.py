@@ -60,7 +60,7 @@ class WorkflowClient:
         return other
 
     def submit(
-        self, workflow: Workflow[In, Any], instance_id: str, input: In, *, priority: int | None = None  # noqa: A002
+        self, workflow: Workflow[In, Any], instance_id: str, input: In, *, priority: int | None = None
     ) -> WorkflowStatus:
         """Store a new instance, for a runner to move.
 
@@ -302,7 +302,7 @@ class WorkflowClient:
     def result(self, instance_id: str, timeout: float | None = None, *, type: type[T]) -> T: ...
     @overload
     def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any: ...
-    def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:  # noqa: A002
+    def result(self, instance_id: str, timeout: float | None = None, type: Any = None) -> Any:
         """Block until an instance has ended, and return its output.
 
         Args:

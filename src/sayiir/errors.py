@@ -86,8 +86,30 @@ class WorkflowError(RuntimeError):
 
 
 _DATA = frozenset(
-    "workflow_id instance_id task_id node_id attempt attempts error_type message traceback iteration path problems "
-    "difference status signal_name waited_secs timeout_secs key keys max_iterations limit size".split()
+    (
+        "workflow_id",
+        "instance_id",
+        "task_id",
+        "node_id",
+        "attempt",
+        "attempts",
+        "error_type",
+        "message",
+        "traceback",
+        "iteration",
+        "path",
+        "problems",
+        "difference",
+        "status",
+        "signal_name",
+        "waited_secs",
+        "timeout_secs",
+        "key",
+        "keys",
+        "max_iterations",
+        "limit",
+        "size",
+    )
 )
 
 

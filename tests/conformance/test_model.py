@@ -19,11 +19,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sayiir import InMemoryBackend, SqliteBackend
-from sayiir.core.records import STEP_BITS, Arrive
+from sayiir.core.records import STEP_BITS, Arrive, Position
 from sayiir.errors import ClaimLostError, InstanceAlreadyExistsError, InstanceNotFoundError, InvalidStateError
 from sayiir.store.base import ScriptedStore
 from sayiir.store.port import Claim, Moved, NewInstance, Restart, Signal, Token
-from sayiir.core.records import Position
 from sayiir.testing import FakeClock
 from sayiir.testing.conformance.stage import HASH, STRUCTURE, Hand
 

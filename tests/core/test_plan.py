@@ -65,13 +65,13 @@ def test_what_a_new_token_does(node, decision):
     compiled = program(node)
     position = plan.start(compiled)
     assert position == Position(compiled.first.id)
-    assert plan.stand(compiled, position, 0) == decision
+    assert plan.stand(compiled, position) == decision
 
 
 def test_a_token_at_a_fork_starts_every_branch_on_the_forks_value():
     fork = ForkNode("a||d", (Branch("a", (task("a"),)), Branch("d", (DelayNode("d", 1), task("b")))), task("j"))
     compiled = program(task("first"), fork)
-    decision = plan.stand(compiled, Position("a||d", ref=7, step=3), 0)
+    decision = plan.stand(compiled, Position("a||d", ref=7, step=3))
     # Steps go on from the fork's, so that a fork that a retry passes once more never writes a reference twice.
     assert decision == Fork(((1, Position("a", ref=7, step=3), True), (2, Position("d", ref=7, step=3), False)))
 

@@ -14,6 +14,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 
 from common import begin, new, step
+
 from sayiir import SqliteBackend
 from sayiir.core.plan import COMPLETE
 from sayiir.core.records import Move, Position

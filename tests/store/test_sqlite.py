@@ -21,7 +21,8 @@ from sayiir.core.plan import COMPLETE, RUN
 from sayiir.core.records import Arrive, Await, Fail, Fork, Move, Position, Record, Wait
 from sayiir.errors import SchemaVersionError, WorkflowError
 from sayiir.store.port import Fence, Restart, Token
-from sayiir.store.sqlite import filesystem, migrate, store as store_module
+from sayiir.store.sqlite import filesystem, migrate
+from sayiir.store.sqlite import store as store_module
 from sayiir.store.sqlite.filesystem import file_system, is_network
 
 sys.path.insert(0, str(Path(__file__).parent))

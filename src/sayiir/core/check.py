@@ -81,14 +81,12 @@ def _clashes(graph: Graph) -> list[str]:
 
 
 def _isolation(graph: Graph) -> list[str]:
-    found = []
-    for node in walk(graph.nodes):
-        if isinstance(node, TaskNode) and node.metadata.isolation == "process" and not importable(node.function):
-            found.append(
-                f'task {node.id!r} has isolation="process" but its function cannot be imported by name; '
-                "define it at the top level of a module"
-            )
-    return found
+    return [
+        f'task {node.id!r} has isolation="process" but its function cannot be imported by name; '
+        "define it at the top level of a module"
+        for node in walk(graph.nodes)
+        if isinstance(node, TaskNode) and node.metadata.isolation == "process" and not importable(node.function)
+    ]
 
 
 def importable(function: Any) -> bool:

@@ -59,9 +59,9 @@ def start(program: Program) -> Position:
     return Position(program.first.id)
 
 
-def stand(program: Program, position: Position, token: int) -> Decision:
+def stand(program: Program, position: Position) -> Decision:
     """Return what a token does that stands here and has done nothing yet."""
-    return _decide(program.ops[position.node], position, token)
+    return _decide(program.ops[position.node], position)
 
 
 def task_succeeded(op: TaskOp, position: Position, attempt: Attempt, output: bytes, verdict: str | None) -> Move:
@@ -156,7 +156,9 @@ def _routed(op: TaskOp, record: Record, position: Position, attempt: Attempt, ke
         shown = "something that is not a string" if key is None else repr(key)
         message = f"route {route.id!r} got {shown} from {op.id!r}; declared keys: {', '.join(map(repr, route.keys))}"
         details = {"key": key, "keys": list(route.keys)}
-        failure = Failure("RouteError", message, op.id, op.id, position.attempt, code="route_unmatched", details=details)
+        failure = Failure(
+            "RouteError", message, op.id, op.id, position.attempt, code="route_unmatched", details=details
+        )
         here = msgspec.structs.replace(position, step=position.step + 1)
         return Move((record,), here, Fail(_encode(failure)))
     assert key is not None  # noqa: S101 -- a target was found for it
@@ -183,9 +185,7 @@ def _looped(op: TaskOp, record: Record, position: Position, attempt: Attempt, ve
     return _settle(op.next, [record, end], position, record.ref, attempt)
 
 
-def _structure(
-    node: str, kind: str, position: Position, attempt: Attempt, step: int, parts: list[object]
-) -> Record:
+def _structure(node: str, kind: str, position: Position, attempt: Attempt, step: int, parts: list[object]) -> Record:
     return Record(
         ref_of(attempt.token, step), node, kind, 1, 1, "completed", None, _encode(parts), position.ref, None,
         attempt.worker, attempt.started_at, attempt.finished_at,
@@ -209,10 +209,10 @@ def _settle(op: Op, records: list[Record], position: Position, ref: Ref, attempt
         step += 1
         records.append(_structure(op.id, "fork_branch", position, attempt, step, ["ref", ref]))
     here = Position(op.id, ref, step, keys=keys)
-    return Move(tuple(records), here, _decide(op, here, attempt.token))
+    return Move(tuple(records), here, _decide(op, here))
 
 
-def _decide(op: Op, position: Position, token: int) -> Decision:
+def _decide(op: Op, position: Position) -> Decision:
     match op:
         case TaskOp():
             return RUN

@@ -31,7 +31,7 @@ END = "$end"
 class TaskOp:
     """Run a task. `route` or `loop` is set when its result decides where to go."""
 
-    __slots__ = ("codec", "fast", "function", "id", "inline", "is_async", "loop", "metadata", "next", "nan", "route")
+    __slots__ = ("codec", "fast", "function", "id", "inline", "is_async", "loop", "metadata", "nan", "next", "route")
 
     def __init__(self, node: TaskNode, following: Op) -> None:
         self.id = node.id

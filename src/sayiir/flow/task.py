@@ -49,7 +49,7 @@ def task(
 ) -> Callable[[F], F]: ...
 
 
-def task(name_or_function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:
+def task(name_or_function: Any = None, /, *, name: str | None = None, **options: Any) -> Any:  # noqa: D417
     """Declare a function as a task; the function itself is returned unchanged.
 
     Args:
@@ -134,7 +134,19 @@ def _mark(function: F, declared: TaskDeclaration) -> F:
 
 
 _OPTIONS = frozenset(
-    "timeout timeout_secs retries tags description priority version retry_on no_retry_on isolation metadata".split()
+    (
+        "timeout",
+        "timeout_secs",
+        "retries",
+        "tags",
+        "description",
+        "priority",
+        "version",
+        "retry_on",
+        "no_retry_on",
+        "isolation",
+        "metadata",
+    )
 )
 
 
@@ -190,7 +202,7 @@ def checked(data: TaskMetadata) -> TaskMetadata:
     for name in ("display_name", "description", "version"):
         text = getattr(data, name)
         if text is not None and not isinstance(text, str):
-            raise ValueError(f"{name} must be a string, not {text!r}")  # noqa: TRY004 -- one error for all options
+            raise ValueError(f"{name} must be a string, not {text!r}")
     if data.isolation not in (None, "process"):
         raise ValueError(f'isolation must be None or "process", not {data.isolation!r}')
     for name in ("retry_on", "no_retry_on"):
@@ -202,7 +214,7 @@ def checked(data: TaskMetadata) -> TaskMetadata:
 
 def _tags(tags: Any) -> list[str]:
     if isinstance(tags, str) or not isinstance(tags, Sequence | set | frozenset):
-        raise ValueError(f"tags must be a list of strings, not {tags!r}")
+        raise ValueError(f"tags must be a list of strings, not {tags!r}")  # noqa: TRY004 -- documented as ValueError
     listed = list(tags)
     if len(listed) > 20 or not all(isinstance(tag, str) and 1 <= len(tag) <= 64 for tag in listed):
         raise ValueError(f"tags must be at most 20 strings of 1 to 64 characters, not {tags!r}")

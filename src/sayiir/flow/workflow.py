@@ -72,7 +72,7 @@ class Workflow(Generic[In_contra, Out_co]):
 
         return to_svg(self._graph)
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002
         """Return the pictures that notebooks show."""
         return {"image/svg+xml": self.to_svg(), "text/plain": repr(self)}
 

@@ -120,8 +120,14 @@ class Frame:
         "workflow_metadata",
     )
 
-    def __init__(  # noqa: PLR0913
-        self, workflow_id: str, instance_id: str, workflow_metadata: Any, worker_id: str | None, salt: int, run: Live | None
+    def __init__(
+        self,
+        workflow_id: str,
+        instance_id: str,
+        workflow_metadata: Any,
+        worker_id: str | None,
+        salt: int,
+        run: Live | None,
     ) -> None:
         self.workflow_id = workflow_id
         self.instance_id = instance_id
@@ -136,9 +142,7 @@ class Frame:
 
     def at(self, op: Any, attempt: int, iteration: int, fence: Any) -> Frame:
         """Return a frame of its own for one attempt, which later steps do not change."""
-        frame = Frame(
-            self.workflow_id, self.instance_id, self.workflow_metadata, self.worker_id, self.salt, self.run
-        )
+        frame = Frame(self.workflow_id, self.instance_id, self.workflow_metadata, self.worker_id, self.salt, self.run)
         frame.op, frame.attempt, frame.iteration, frame.fence = op, attempt, iteration, fence
         return frame
 

@@ -137,7 +137,9 @@ def resume_workflow(
 # --- durable ------------------------------------------------------------------------------------------------------
 
 
-def new_instance(workflow: Workflow[Any, Any], instance_id: str, input_data: Any, priority: int | None = None) -> NewInstance:
+def new_instance(
+    workflow: Workflow[Any, Any], instance_id: str, input_data: Any, priority: int | None = None
+) -> NewInstance:
     """Return what `create` stores for a new instance; an input that is not JSON is refused here."""
     program = checked_workflow(workflow).program.prepare()
     position = plan.start(program)
@@ -155,7 +157,7 @@ def new_instance(workflow: Workflow[Any, Any], instance_id: str, input_data: Any
     )
 
 
-def durable(  # noqa: PLR0913
+def durable(
     workflow: Workflow[Any, Any],
     instance_id: str,
     input_data: Any,
@@ -219,7 +221,7 @@ def _take(store: ScriptedStore, instance_id: str, program: Program, noted: list[
     return claimed
 
 
-def _move(  # noqa: PLR0913
+def _move(
     store: ScriptedStore,
     workflow: Workflow[Any, Any],
     instance: Instance,
@@ -310,6 +312,7 @@ def _loaded(store: ScriptedStore, instance_id: str) -> View:
 
 
 def output_or_error(run: Run | None, view: View) -> Any:
+    """Return the output, or raise what kept the instance from having one."""
     status = status_of(view)
     if status.is_completed():
         return status.output
@@ -328,6 +331,7 @@ def output_or_error(run: Run | None, view: View) -> Any:
 
 
 def run_in_memory(workflow: Workflow[Any, Any], value: Any, caller: Caller | None) -> Any:
+    """Run without storage and return the output."""
     program = workflow.program.prepare()
     if program.first_signal is not None:
         raise WorkflowError(
@@ -361,7 +365,7 @@ def _chain_error(stopped: ChainError, workflow_id: str) -> WorkflowError:
     error, op = stopped.error, stopped.op
     if stopped.phase == 0 and isinstance(error, SerializationError) and not isinstance(error, DeserializationError):
         return error
-    if stopped.phase == 2 and isinstance(error, DeserializationError) and isinstance(op.next, TaskOp):  # noqa: PLR2004
+    if stopped.phase == 2 and isinstance(error, DeserializationError) and isinstance(op.next, TaskOp):
         op = op.next
     failure = describe(error, op, Position(op.id))
     return to_error(failure, workflow_id, workflow_id, error)

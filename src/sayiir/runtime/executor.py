@@ -72,7 +72,7 @@ STOPPED = Moved("stopped")
 _UNSET = object()
 
 
-def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]:  # noqa: C901
+def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]:
     """Move a claimed token until it is no longer the caller's, and return the last answer of the store.
 
     Args:
@@ -121,7 +121,7 @@ def _wake(run: Run, claim: Claim) -> Generator[Ask, Any, tuple[Move | None, Sign
     if claim.wake == "ready":
         return None, None
     if claim.wake == "standing":
-        decision = plan.stand(run.program, position, token)
+        decision = plan.stand(run.program, position)
         return (None, None) if decision is plan.RUN else (Move((), position, decision), None)
     if claim.wake == "backoff":
         if claim.due_at is not None:
@@ -142,7 +142,7 @@ def _look_again(run: Run, fence: Fence, position: Position, moved: Moved) -> tup
     """Plan with the next signal of the name, or park again."""
     signal = run.store.peek_signal(fence, _signal_op(run, position).node.signal, moved.due_at)
     if signal is None:
-        return Move((), position, plan.stand(run.program, position, fence.token)), None
+        return Move((), position, plan.stand(run.program, position)), None
     return _signal(run, fence.token, position, signal)
 
 
@@ -167,7 +167,7 @@ def _signal(
     return plan.signal_arrived(op, position, attempt, signal.payload), signal
 
 
-def _attempt(  # noqa: PLR0913
+def _attempt(
     run: Run, fence: Fence, position: Position, raw: bytes, value: Any, *, here: bool
 ) -> Generator[Ask, Any, tuple[Move | None, Any]]:
     """Run the task at the position once; the move is None when the run called it off."""
@@ -232,7 +232,7 @@ def _verdict(op: TaskOp, value: Any) -> tuple[str, Any]:
     )
 
 
-def _refuse(  # noqa: PLR0913
+def _refuse(
     run: Run, token: int, op: TaskOp, position: Position, started: int, error: SerializationError
 ) -> Move:
     run.causes[token] = error
@@ -380,7 +380,7 @@ def run_chain(run: Framed, op: Any, value: Any) -> tuple[Any, Any]:
                 if type(value) in following.fast:
                     return following, value
                 return following, PLAIN.adapt(value) if not op.nan else plain(encode(value, allow_nan=True))
-    except Exception as error:  # noqa: BLE001 -- a task may raise anything
+    except Exception as error:
         raise ChainError(op, phase, error) from error
     finally:
         FRAME.reset(token)

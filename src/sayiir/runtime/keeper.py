@@ -85,7 +85,7 @@ class Keeper:
                 # Closed, or its disk is in trouble: the runs themselves will meet it.
                 log().debug("the keeper of %r could not look: %s", store, error)
                 threading.Event().wait(_LOOK_SECS)
-            except Exception:
+            except Exception:  # noqa: BLE001 -- whatever it is, the runs of this store need their keeper
                 # Without its keeper no run of this store would be kept alive or cancelled: it must go on.
                 log().exception("the keeper of %r met an error", store)
                 threading.Event().wait(_LOOK_SECS)

@@ -55,7 +55,14 @@ def restart(
         # The new value is a line of history like any other, so that the task's input stays readable.
         target.step += 1
         target.ref = ref_of(target.number, target.step)
-        record = Record(target.ref, target.node, "input", output=raw, started_at=instance.updated_at, finished_at=instance.updated_at)
+        record = Record(
+            target.ref,
+            target.node,
+            "input",
+            output=raw,
+            started_at=instance.updated_at,
+            finished_at=instance.updated_at,
+        )
     return Restart(tuple(tokens), superseded, record)
 
 
@@ -90,7 +97,9 @@ def _item(root: Item, from_task: str) -> Item:
     if len(found) == 1:
         return found[0]
     if not found:
-        raise ValueError(f"the definition has no task {from_task!r}; it has {', '.join(i.name for i in positions[:20])}")
+        raise ValueError(
+            f"the definition has no task {from_task!r}; it has {', '.join(i.name for i in positions[:20])}"
+        )
     raise ValueError(f"id {from_task!r} is ambiguous; use one of {', '.join(repr(item.name) for item in found)}")
 
 
@@ -128,7 +137,7 @@ def _source(item: Item, live: list[Record]) -> Ref:
     return min(ran, key=lambda record: (record.iteration, record.ref)).source
 
 
-def _around(  # noqa: PLR0913
+def _around(
     fork: Item, inside: Item, number: int, path: list[Item], live: list[Record], ended: list[Token]
 ) -> list[Token]:
     """Return the token that waits at a fork and those of the branches beside the one gone on in."""

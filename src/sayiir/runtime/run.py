@@ -58,7 +58,7 @@ class Caller:
 class Run:
     """The live state of one run."""
 
-    def __init__(  # noqa: PLR0913
+    def __init__(
         self,
         store: ScriptedStore,
         program: Program,
@@ -377,7 +377,7 @@ class Run:
         try:
             with uninterrupted:
                 self.store.release(self.fences())
-        except Exception:
+        except Exception:  # noqa: BLE001 -- see the line below
             # The claims run out by themselves; the error that brought us here matters more.
             log().exception("could not give back the claims of %r", self.frame.instance_id)
 

@@ -181,7 +181,8 @@ def _waits(state: StatusName, parked: list[Parked]) -> dict[str, Any]:
     """Return the details of the wait that decides the status: the earliest of its kind."""
     kind = {"awaiting_signal": "signal", "waiting": "delay"}.get(state)
     waits = sorted(
-        (item for item in parked if item.kind == kind), key=lambda item: (item.wake_at is None, item.wake_at, item.node_id)
+        (item for item in parked if item.kind == kind),
+        key=lambda item: (item.wake_at is None, item.wake_at, item.node_id),
     )
     if not waits:
         return {}

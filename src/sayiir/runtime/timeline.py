@@ -70,7 +70,7 @@ def running_of(token: Token, worker: str | None) -> TimelineEntry:
     )
 
 
-def find_record(  # noqa: PLR0913
+def find_record(
     records: list[Record], structure: str, task_id: str, *, iteration: int | None, step: bool
 ) -> Record | None:
     """Return the record whose value `get_task_result` means by an id.

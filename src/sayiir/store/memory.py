@@ -141,7 +141,7 @@ class MemoryRows:
         if parent is None:
             self._requested.discard(number)
 
-    def mark_tokens(self, number: int, requested: bool) -> None:  # noqa: FBT001
+    def mark_tokens(self, number: int, requested: bool) -> None:
         (self._requested.add if requested else self._requested.discard)(number)
 
     def add_records(self, number: int, records: tuple[Record, ...]) -> None:

@@ -50,7 +50,7 @@ class _Uninterrupted:
         if held:
             handler(signal.SIGINT, held[0])
 
-    def _hold(self, number: int, frame: FrameType | None) -> None:
+    def _hold(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002 -- a signal handler takes both
         self._held.append(frame)
 
 

@@ -207,7 +207,7 @@ class Trial:
     def _same(self, what: str, mine: Any, theirs: Any) -> None:
         self._claim_that(mine == theirs, f"{what} differ:\n  undisturbed: {theirs!r}\n  crashed:     {mine!r}")
 
-    def _claim_that(self, holds: bool, text: str) -> None:  # noqa: FBT001 -- an assertion
+    def _claim_that(self, holds: bool, text: str) -> None:
         if not holds:
             lines = "\n  ".join(f"{r.node} {r.kind} #{r.iteration}.{r.attempt} {r.status}" for r in self.records)
             raise AssertionError(f"after crashes at {self.crashes}: {text}\nhistory:\n  {lines}")

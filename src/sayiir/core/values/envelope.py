@@ -24,7 +24,7 @@ def pack(raw: bytes, codec: str = "json") -> bytes:
     if codec == "json":
         return raw
     name = codec.encode("ascii")
-    if not 0 < len(name) < 256:  # noqa: PLR2004 -- one byte of length
+    if not 0 < len(name) < 256:
         raise ValueError(f"a codec's name has 1 to 255 ASCII characters, not {codec!r}")
     return _MARK + bytes((_VERSION, len(name))) + name + raw
 

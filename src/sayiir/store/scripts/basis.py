@@ -92,7 +92,7 @@ def is_running(rows: Rows, token: Token, now: int) -> bool:
 
 def wake_of(token: Token) -> Wake:
     """Return why a token that waits for nothing may move."""
-    return token.state if token.state == "standing" or token.state == "backoff" else "ready"
+    return token.state if token.state == "standing" or token.state == "backoff" else "ready"  # noqa: PLR1714 -- for the type checkers
 
 
 def note_crash(rows: Rows, token: Token, now: int) -> None:

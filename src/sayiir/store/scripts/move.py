@@ -25,7 +25,7 @@ from sayiir.store.scripts.basis import (
 from sayiir.store.scripts.rows import Rows
 
 
-def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hold: bool) -> Moved:  # noqa: FBT001
+def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hold: bool) -> Moved:
     """Write what happened and move the token."""
     if consume is None and type(move.decision) is Run and rows.step(fence, move):
         # The hot path: fence, request flag, position and history in as few writes as the store can.
@@ -56,7 +56,7 @@ def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hol
     return _decide(rows, instance, token, move, now, hold=hold)
 
 
-def _decide(rows: Rows, instance: Instance, token: Token, move: Move, now: int, *, hold: bool) -> Moved:  # noqa: PLR0913
+def _decide(rows: Rows, instance: Instance, token: Token, move: Move, now: int, *, hold: bool) -> Moved:
     decision = move.decision
     match decision:
         case Run():
@@ -139,7 +139,7 @@ def _fork(rows: Rows, token: Token, fork: Fork, now: int) -> Moved:
     return Moved("forked", claims=claims)
 
 
-def _arrive(rows: Rows, instance: Instance, token: Token, arrive: Arrive, now: int, *, claim: bool = True) -> Moved:  # noqa: PLR0913
+def _arrive(rows: Rows, instance: Instance, token: Token, arrive: Arrive, now: int, *, claim: bool = True) -> Moved:
     owner, until = token.owner, token.until
     token.state = "done"
     drop_claim(token)

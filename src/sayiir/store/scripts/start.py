@@ -93,7 +93,7 @@ def _claim_requested(rows: Rows, instance: Instance, tokens: list[Token], now: i
     return Claimed(copy(instance), ())
 
 
-def _take(rows: Rows, token: Token, wake: Wake, signal: Signal | None, value: bytes, now: int) -> Claim:  # noqa: PLR0913
+def _take(rows: Rows, token: Token, wake: Wake, signal: Signal | None, value: bytes, now: int) -> Claim:
     note_crash(rows, token, now)
     parked_at = token.moved_at
     take(rows, token, now)

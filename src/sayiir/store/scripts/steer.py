@@ -52,7 +52,7 @@ def unpause(rows: Rows, instance_id: str) -> State:
     return instance.status
 
 
-def _request(  # noqa: PLR0913
+def _request(
     rows: Rows, instance: Instance, what: Literal["cancel", "pause"], reason: str | None, actor: str | None, now: int
 ) -> None:
     instance.request, instance.request_reason, instance.request_actor = what, reason, actor

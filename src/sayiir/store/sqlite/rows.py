@@ -236,7 +236,7 @@ class SqliteRows:
         else:
             self._execute("DELETE FROM sayiir_tokens WHERE instance = ? AND parent = ?", (number, parent))
 
-    def mark_tokens(self, number: int, requested: bool) -> None:  # noqa: FBT001
+    def mark_tokens(self, number: int, requested: bool) -> None:
         self._execute("UPDATE sayiir_tokens SET requested = ? WHERE instance = ?", (int(requested), number))
 
     def add_records(self, number: int, records: tuple[Record, ...]) -> None:

@@ -154,7 +154,7 @@ class SqliteBackend(ScriptedStore):
         try:
             (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
             if mode != ("memory" if self._in_memory else "wal"):
-                raise BackendError(
+                raise BackendError(  # noqa: TRY301 -- the connection is closed below
                     f"{self.path!r} cannot have a write-ahead log where it lies (journal mode {mode}); use a local disk"
                 )
             prepare(connection)
@@ -301,7 +301,7 @@ _INHERITED_FILES: set[tuple[int, int]] = set()
 def _identity(path: str) -> tuple[int, int] | None:
     """Return what names a file however its path is written; None for one that does not exist."""
     try:
-        found = os.stat(path)
+        found = os.stat(path)  # noqa: PTH116 -- a path may be bytes or text
     except OSError:
         return None
     return found.st_dev, found.st_ino

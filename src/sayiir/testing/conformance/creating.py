@@ -41,7 +41,7 @@ class CreatingSuite(StoreSuite):
         assert (token.owner, token.until, token.parent, token.due_at, token.signal) == (None,) * 5
 
     @pytest.mark.parametrize(("is_task", "wake"), [(True, "ready"), (False, "standing")])
-    def test_it_can_be_claimed_by_the_same_write(self, is_task: bool, wake: str) -> None:  # noqa: FBT001
+    def test_it_can_be_claimed_by_the_same_write(self, is_task: bool, wake: str) -> None:
         hand = self.start(is_task=is_task)
         assert hand.claim.wake == wake
         assert hand.claim.value == b'{"n":1}'
@@ -59,7 +59,7 @@ class CreatingSuite(StoreSuite):
         assert self.facts() == before
 
     @pytest.mark.parametrize("claim", [False, True])
-    def test_use_existing_answers_with_what_is_there(self, claim: bool) -> None:  # noqa: FBT001
+    def test_use_existing_answers_with_what_is_there(self, claim: bool) -> None:
         self.start().run("two")
         before = self.facts()
         answer = self.store.create(self.new(input=b"2"), "use_existing", claim=claim)

@@ -57,7 +57,7 @@ class Hand:
         late.position = self.position
         return late
 
-    def move(  # noqa: PLR0913
+    def move(
         self, decision: Decision, node: str, *, output: bytes | None = b"null", parts: bytes | None = None,
         consume: Signal | None = None, hold: bool = False, record: bool = True, status: str = "completed",
     ) -> Moved:  # fmt: skip
