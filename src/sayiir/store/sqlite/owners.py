@@ -28,6 +28,20 @@ class _LockFile:
         self.pid = os.getpid()
         self.users = 0
         self.owners: set[int] = set()
+        assert fcntl is not None  # noqa: S101 -- nobody makes one where there are no record locks
+        self._fcntl = fcntl
+
+    def lock(self, owner: int) -> bool:
+        """Take an owner's byte; False when another process has it."""
+        try:
+            self._fcntl.lockf(self.fd, self._fcntl.LOCK_EX | self._fcntl.LOCK_NB, 1, _FIRST + owner)
+        except OSError:
+            return False
+        return True
+
+    def unlock(self, owner: int) -> None:
+        """Let go of an owner's byte."""
+        self._fcntl.lockf(self.fd, self._fcntl.LOCK_UN, 1, _FIRST + owner)
 
 
 _FILES: dict[str, _LockFile] = {}
@@ -72,9 +86,7 @@ class Owners:
         """
         if self._file is not None:
             with _MUTEX:
-                try:
-                    fcntl.lockf(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST + owner)
-                except OSError:
+                if not self._file.lock(owner):
                     return False
                 self._file.owners.add(owner)
         self._local.add(owner)
@@ -86,7 +98,7 @@ class Owners:
         if self._file is not None:
             with _MUTEX:
                 self._file.owners.discard(owner)
-                fcntl.lockf(self._file.fd, fcntl.LOCK_UN, 1, _FIRST + owner)
+                self._file.unlock(owner)
 
     def alive(self, owner: int) -> bool:
         """Return whether the owner's process lives. Asked inside a write transaction, so two never ask at once."""
@@ -97,11 +109,9 @@ class Owners:
         with _MUTEX:
             if owner in self._file.owners:
                 return True
-            try:
-                fcntl.lockf(self._file.fd, fcntl.LOCK_EX | fcntl.LOCK_NB, 1, _FIRST + owner)
-            except OSError:
+            if not self._file.lock(owner):
                 return True
-            fcntl.lockf(self._file.fd, fcntl.LOCK_UN, 1, _FIRST + owner)
+            self._file.unlock(owner)
             return False
 
     def close(self) -> None:
