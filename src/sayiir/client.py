@@ -80,7 +80,9 @@ class WorkflowClient:
         """
         if priority is not None and (isinstance(priority, bool) or priority not in range(1, 6)):
             raise ValueError(f"priority must be an int from 1 to 5, not {priority!r}")
-        new = new_instance(checked_workflow(workflow), instance_id, input, priority)
+        new = new_instance(
+            checked_workflow(workflow), instance_id, input, priority, max_bytes=self._backend.max_value_bytes
+        )
         for task in _first_tasks(workflow.program.first):
             task.codec.decode(new.input)
         created = self._backend.create(new, self._policy, claim=False)
@@ -140,7 +142,8 @@ class WorkflowClient:
             InvalidStateError: the instance has finished.
         """
         key = None if dedup_key is None else checked_id(dedup_key, "dedup_key")
-        self._backend.send_signal(checked_id(instance_id), checked_signal(signal_name), encode(payload), key)
+        raw = encode(payload, max_bytes=self._backend.max_value_bytes)
+        self._backend.send_signal(checked_id(instance_id), checked_signal(signal_name), raw, key)
 
     def retry(self, instance_id: str, *, from_task: str | Callable[..., Any] | None = None, **replacement: Any) -> None:
         """Bring a failed or cancelled instance back to life, for a runner to move.
@@ -161,7 +164,8 @@ class WorkflowClient:
 
         if unknown := sorted(set(replacement) - {"input"}):
             raise TypeError(f"retry got unknown arguments {', '.join(unknown)}; it knows from_task and input")
-        raw = encode(replacement["input"]) if replacement else None
+        limit = self._backend.max_value_bytes
+        raw = encode(replacement["input"], max_bytes=limit) if replacement else None
         view = self._view(instance_id)
         structure = self._backend.structure(view.instance.workflow_id, view.instance.definition_hash)
         task_id = None if from_task is None else _task_id(from_task)

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import HealthCheck, event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -365,10 +366,10 @@ class StoresAgainstModel(RuleBasedStateMachine):
 
 
 StoresAgainstModel.TestCase.settings = settings(
-    max_examples=3000 if PROVE else 150,
+    max_examples=1000 if PROVE else 150,
     stateful_step_count=60 if PROVE else 50,
     deadline=None,
     print_blob=True,
     suppress_health_check=list(HealthCheck),
 )
-TestStoresAgainstModel = StoresAgainstModel.TestCase
+TestStoresAgainstModel = pytest.mark.timeout(900)(StoresAgainstModel.TestCase)

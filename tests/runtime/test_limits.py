@@ -242,3 +242,23 @@ def test_metadata_of_a_flow_is_stored_as_given(backend):
     workflow = Flow("w", metadata=metadata).then(lambda x: x).build()
     run_durable_workflow(workflow, "i", 1, backend)
     assert json.loads(backend.load("i").instance.metadata) == metadata
+
+
+def test_the_size_limit_is_the_backends(tmp_path):
+    from sayiir import InMemoryBackend, SerializationError, SqliteBackend, WorkflowClient
+
+    workflow = Flow("w").then(lambda x: x * 20, name="grow").wait_for_signal("s").build()
+    for backend in (InMemoryBackend(max_value_bytes=100), SqliteBackend(tmp_path / "runs.db", max_value_bytes=100)):
+        with backend, pytest.raises(SerializationError, match="100"):
+            run_durable_workflow(workflow, "a", "x" * 99, backend)
+        assert backend.max_value_bytes == 100
+    with InMemoryBackend(max_value_bytes=100) as backend:
+        assert run_durable_workflow(workflow, "b", "x" * 10, backend).error_detail.error_type == "SerializationError"
+        assert run_durable_workflow(workflow, "c", "x", backend).is_awaiting_signal()
+        with pytest.raises(SerializationError):
+            WorkflowClient(backend).send_signal("c", "s", "x" * 100)
+        with pytest.raises(SerializationError):
+            WorkflowClient(backend).submit(workflow, "d", "x" * 100)
+    for bad in (0, True, 1.5):
+        with pytest.raises(ValueError, match="max_value_bytes"):
+            InMemoryBackend(max_value_bytes=bad)

@@ -8,7 +8,7 @@ from sayiir.core import plan
 from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.core.program import EndOp, Op, Program, TaskOp
 from sayiir.core.records import Position
-from sayiir.core.values import encode
+from sayiir.core.values import MAX_BYTES, encode
 from sayiir.errors import (
     BackendError,
     ClaimLostError,
@@ -138,7 +138,12 @@ def resume_workflow(
 
 
 def new_instance(
-    workflow: Workflow[Any, Any], instance_id: str, input_data: Any, priority: int | None = None
+    workflow: Workflow[Any, Any],
+    instance_id: str,
+    input_data: Any,
+    priority: int | None = None,
+    *,
+    max_bytes: int = MAX_BYTES,
 ) -> NewInstance:
     """Return what `create` stores for a new instance; an input that is not JSON is refused here."""
     program = checked_workflow(workflow).program.prepare()
@@ -149,7 +154,7 @@ def new_instance(
         program.name,
         program.hash,
         program.structure,
-        encode(input_data, allow_nan=nan),
+        encode(input_data, allow_nan=nan, max_bytes=max_bytes),
         position,
         isinstance(program.first, TaskOp),
         None if workflow.metadata is None else encode(workflow.metadata),
@@ -169,7 +174,7 @@ def durable(
     """Create an instance and move it; return its run (None when it existed) and how it stands."""
     policy = checked_policy(conflict_policy)
     store = throw_away() if backend is None else checked_backend(backend)
-    new = new_instance(workflow, instance_id, input_data)
+    new = new_instance(workflow, instance_id, input_data, max_bytes=store.max_value_bytes)
     noted: list[Fence] = []
     try:
         with uninterrupted:
@@ -273,9 +278,7 @@ def _ours(run: Run) -> View:
     return view
 
 
-def _claim(
-    store: ScriptedStore, instance_id: str, program: Program, busy_timeout: float, noted: list[Fence]
-) -> Claimed:
+def _claim(store: ScriptedStore, instance_id: str, program: Program, busy_timeout: float, noted: list[Fence]) -> Claimed:
     deadline = store.clock.monotonic() + busy_timeout
     seen = 0
     while True:

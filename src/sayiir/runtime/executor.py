@@ -213,7 +213,7 @@ def _succeeded(run: Run, op: TaskOp, position: Position, attempt: plan.Attempt, 
             verdict, value = _verdict(op, value)
         elif op.route is not None and isinstance(value, str):
             verdict = str.__str__(value)
-        output = encode(value, allow_nan=op.nan)
+        output = encode(value, allow_nan=op.nan, max_bytes=run.store.max_value_bytes)
     except SerializationError as error:
         # The effect has happened and would only be repeated: never retried.
         return _refuse(run, attempt.token, op, position, attempt.started_at, error), _UNSET

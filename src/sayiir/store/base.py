@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar
 from sayiir.clock import Clock
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Move, Record, Ref
+from sayiir.core.values import MAX_BYTES
 from sayiir.store import scripts
 from sayiir.store.hints import Hints
 from sayiir.store.port import (
@@ -36,8 +37,13 @@ class ScriptedStore(ABC):
     worker_name: str
     private = False
     """Whether only one run knows this store."""
+    max_value_bytes = MAX_BYTES
+    """The longest input, result or payload that it takes, as JSON."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, max_value_bytes: int = MAX_BYTES) -> None:
+        if isinstance(max_value_bytes, bool) or not isinstance(max_value_bytes, int) or max_value_bytes < 1:
+            raise ValueError(f"max_value_bytes must be an int of 1 or more, not {max_value_bytes!r}")
+        self.max_value_bytes = max_value_bytes
         self.clock = clock
         self.hints = Hints(clock)
 

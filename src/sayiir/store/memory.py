@@ -18,6 +18,7 @@ import msgspec
 from sayiir.clock import SYSTEM_CLOCK, Clock
 from sayiir.core.lifecycle import State
 from sayiir.core.records import STEP_BITS, Move, Position, Record, Ref
+from sayiir.core.values import MAX_BYTES
 from sayiir.errors import BackendError
 from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
@@ -240,6 +241,7 @@ class InMemoryBackend(ScriptedStore):
     """A backend that lives as long as the object: for tests and for runs that need no durability.
 
     Args:
+        max_value_bytes: the longest input, result or payload, as JSON; 64 MiB when not given.
         clock: where its time comes from.
         history: False forgets each value once it was used.
         private: True says that one run alone uses it, so that nothing watches for others.
@@ -253,8 +255,15 @@ class InMemoryBackend(ScriptedStore):
     name = "memory"
     worker_name = "memory"
 
-    def __init__(self, *, clock: Clock = SYSTEM_CLOCK, history: bool = True, private: bool = False) -> None:
-        super().__init__(clock)
+    def __init__(
+        self,
+        *,
+        max_value_bytes: int = MAX_BYTES,
+        clock: Clock = SYSTEM_CLOCK,
+        history: bool = True,
+        private: bool = False,
+    ) -> None:
+        super().__init__(clock, max_value_bytes)
         self.private = private
         self._rows = MemoryRows(clock) if history else _TransientRows(clock)
         self._lock = threading.Lock()

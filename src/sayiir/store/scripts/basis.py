@@ -180,5 +180,4 @@ def _void_claims(rows: Rows, instance: Instance, now: int) -> None:
             if not is_live(rows, token, now):
                 note_crash(rows, token, now)
             drop_claim(token)
-            token.epoch += 1
             rows.save_token(token)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sayiir.clock import SYSTEM_CLOCK, Clock
+from sayiir.core.values import MAX_BYTES
 from sayiir.errors import BackendError
 from sayiir.store.base import ScriptedStore
 from sayiir.store.sqlite.commit import DRIVER_ERRORS, GroupCommit
@@ -35,9 +36,10 @@ class SqliteBackend(ScriptedStore):
         durability: "full" survives a power cut; "normal" survives a crash of the process, and may lose the last moments
             at a power cut, but never breaks.
         lock_timeout: seconds to wait for other processes' writes before BackendError.
+        max_value_bytes: the longest input, result or payload, as JSON; 64 MiB when not given.
 
     Raises:
-        ValueError: durability or lock_timeout is out of range.
+        ValueError: durability, lock_timeout or max_value_bytes is out of range.
         BackendError: the file cannot be opened, or is not a SQLite database.
         SchemaVersionError: the file was made by a newer release.
 
@@ -57,13 +59,14 @@ class SqliteBackend(ScriptedStore):
         *,
         durability: Literal["full", "normal"] = "full",
         lock_timeout: float = 10.0,
+        max_value_bytes: int = MAX_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         if durability not in ("full", "normal"):
             raise ValueError(f'durability must be "full" or "normal", not {durability!r}')
         if isinstance(lock_timeout, bool) or not 0 <= lock_timeout <= 86_400:
             raise ValueError(f"lock_timeout must be from 0 to 86400 seconds, not {lock_timeout!r}")
-        super().__init__(clock)
+        super().__init__(clock, max_value_bytes)
         self.path = os.fspath(path)
         self.durability = durability
         self._lock_timeout = lock_timeout
