@@ -334,8 +334,7 @@ class StoresAgainstModel(RuleBasedStateMachine):
                 )
                 assert stored.request_reason == instance.request_reason
                 tokens = {
-                    t.number: (t.state, t.attempt, t.crashes, t.due_at, t.parent, t.owner is not None)
-                    for t in view.tokens
+                    t.number: (t.state, t.attempt, t.crashes, t.due_at, t.parent, t.owner is not None) for t in view.tokens
                 }
                 assert tokens == {
                     number: (p.state, p.attempt, p.crashes, p.due, p.parent, p.right is not None)

@@ -77,14 +77,14 @@ def test_a_token_at_a_fork_starts_every_branch_on_the_forks_value():
 
 
 def test_a_token_at_the_end_completes():
-    assert plan.stand(program(task("a")), Position(END, 1, 1), 0) == Complete()
+    assert plan.stand(program(task("a")), Position(END, 1, 1)) == Complete()
 
 
 def test_a_mark_is_no_place_to_stand():
     compiled = program(ChildNode("child_0", "kid", (task("child_0/a"),)), task("b"))
     mark = compiled.ops["child_0/a"].next
     with pytest.raises(AssertionError, match="passed through"):
-        plan._decide(mark, Position("child_0"), 0)
+        plan._decide(mark, Position("child_0"))
 
 
 # --- a task's success ---------------------------------------------------------------------------------------------

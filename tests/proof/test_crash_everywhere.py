@@ -157,7 +157,7 @@ def test_the_recovery_from_a_crash_may_crash_too(then: tuple[int, ...], kind: st
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_crash_at_every_effect_of_random_flows(kind: str) -> None:
-    @examples(30 if kind == "memory" else 15, 500)
+    @examples(30 if kind == "memory" else 15, 300)
     @given(sketches(depth=2), st.lists(st.integers(0, 30), max_size=1))
     def prove(sketch: Sketch, then: list[int]) -> None:
         report = sweep(sketch.build(), sketch.input, kind, signals=sketch.signals(), then=then)

@@ -5,7 +5,7 @@ import threading
 from sayiir import Flow, WorkflowClient, run_durable_workflow
 
 
-def test_a_branch_that_stopped_for_a_withdrawn_pause_goes_on_in_the_same_run(store):
+def test_a_branch_that_stopped_for_a_withdrawn_pause_goes_on_in_the_same_run(backend):
     begun = {name: threading.Event() for name in "ab"}
     end = {name: threading.Event() for name in "ab"}
 
@@ -19,16 +19,16 @@ def test_a_branch_that_stopped_for_a_withdrawn_pause_goes_on_in_the_same_run(sto
 
     flow = Flow("w").fork().branch(first("a"), lambda x: x + "2", name="a").branch(first("b"), name="b").join(dict, name="j")
     statuses = []
-    thread = threading.Thread(target=lambda: statuses.append(run_durable_workflow(flow.build(), "i", 1, store)))
+    thread = threading.Thread(target=lambda: statuses.append(run_durable_workflow(flow.build(), "i", 1, backend)))
     thread.start()
     for event in begun.values():
         event.wait()
-    client = WorkflowClient(store)
+    client = WorkflowClient(backend)
     client.pause("i")
     end["a"].set()
     seen = 0
-    while not any(token.owner is None and token.state == "ready" for token in store.load("i").tokens):
-        seen = store.wait_for_hint(seen, None)
+    while not any(token.owner is None and token.state == "ready" for token in backend.load("i").tokens):
+        seen = backend.wait_for_hint(seen, None)
     client.unpause("i")
     end["b"].set()
     thread.join()

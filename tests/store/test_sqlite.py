@@ -81,9 +81,9 @@ def test_tables_of_others_in_the_same_file_are_left_alone(path: Path) -> None:
     with SqliteBackend(path) as store:
         begin(store)
     assert raw(path, "SELECT id FROM orders") == [(42,)]
-    assert {name for (name,) in raw(path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")} - {
-        "orders"
-    } == {name for (name,) in raw(path, "SELECT name FROM sqlite_master WHERE name LIKE 'sayiir%'")}
+    assert {name for (name,) in raw(path, "SELECT name FROM sqlite_master WHERE name NOT LIKE 'sqlite%'")} - {"orders"} == {
+        name for (name,) in raw(path, "SELECT name FROM sqlite_master WHERE name LIKE 'sayiir%'")
+    }
 
 
 @pytest.mark.parametrize("durability", ["fast", "", None, True, "FULL"])

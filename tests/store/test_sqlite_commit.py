@@ -260,7 +260,7 @@ def test_ctrl_c_calls_off_a_write_that_waits(stage: Stage) -> None:
         # A signal that comes just before the wait begins does not end it; a person would press again.
         while True:
             signal.pthread_kill(main, signal.SIGINT)
-            if called_off.wait(10):
+            if called_off.wait(1):
                 return
 
     presser = threading.Thread(target=press)

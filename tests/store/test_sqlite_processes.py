@@ -49,9 +49,7 @@ def test_a_killed_owners_claim_is_free_at_once(path: Path) -> None:
         claimed = store.claim("a", "hash", "flow")
         assert not claimed.busy
         assert claimed.claims[0].position.crashes == 1
-        assert [(record.status, record.worker) for record in store.history(claimed.instance.number)] == [
-            ("crashed", worker)
-        ]
+        assert [(record.status, record.worker) for record in store.history(claimed.instance.number)] == [("crashed", worker)]
     assert is_sound(path)
 
 

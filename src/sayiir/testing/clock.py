@@ -103,9 +103,7 @@ class FakeClock:
             raise ValueError(f"seconds must be finite and not negative, not {seconds!r}")
         with self._changed:
             self._passed += round(seconds * MICROS)
-            due = [
-                wait.condition for wait in self._waits if wait.deadline is not None and wait.deadline <= self._passed
-            ]
+            due = [wait.condition for wait in self._waits if wait.deadline is not None and wait.deadline <= self._passed]
         for condition in due:
             with condition:
                 condition.notify_all()

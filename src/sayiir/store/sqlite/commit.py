@@ -27,20 +27,17 @@ DRIVER_ERRORS = (sqlite3.Error, UnicodeDecodeError)
 class _Entry:
     """A script that waits for a leader, or to lead."""
 
-    __slots__ = ("error", "leads", "result", "script", "settled", "woken")
+    __slots__ = ("error", "leads", "queued", "result", "script", "settled", "woken")
 
     def __init__(self, script: Script) -> None:
         self.script = script
         self.result: Any = None
         self.error: BaseException | None = None
+        self.queued = False
         self.leads = False
         self.settled = False
-        self.woken: threading.Lock | None = None
-
-    def wake(self) -> None:
-        """Let the thread go on that waits for this entry."""
-        assert self.woken is not None  # noqa: S101 -- whoever queues waits
-        self.woken.release()
+        self.woken = threading.Lock()
+        self.woken.acquire()
 
     def outcome(self) -> Any:
         """Return the result or raise the error."""
@@ -87,10 +84,13 @@ class GroupCommit:
         entry = _Entry(script)
         try:
             self._enter(entry)
-            if not entry.leads:
-                self._wait(entry)
+            while not (entry.settled or entry.leads):
+                entry.woken.acquire()
             if entry.leads:
                 self._lead(entry)
+        except BaseException:
+            self._leave(entry)
+            raise
         finally:
             if entry.leads:
                 self._pass_on(entry)
@@ -107,27 +107,24 @@ class GroupCommit:
     def _enter(self, entry: _Entry) -> None:
         with self._mutex:
             if self._leading:
-                entry.woken = threading.Lock()
-                entry.woken.acquire()
                 self._queue.append(entry)
+                entry.queued = True
             else:
                 entry.leads = self._leading = True
 
-    def _wait(self, entry: _Entry) -> None:
-        assert entry.woken is not None  # noqa: S101 -- it is queued
-        interruption: BaseException | None = None
+    def _leave(self, entry: _Entry) -> None:
+        """After an interruption: take the script back, or see the write through that can no longer be called off."""
         while not (entry.settled or entry.leads):
             try:
-                entry.woken.acquire()
-            except BaseException as error:
                 with self._mutex:
                     if entry in self._queue:
                         self._queue.remove(entry)
-                        raise
-                # A leader has it: the write can no longer be called off, so see it through first.
-                interruption = error
-        if interruption is not None:
-            raise interruption
+                        return
+                if not entry.queued:
+                    return
+                entry.woken.acquire()
+            except KeyboardInterrupt:  # pressed again: the first one is on its way already
+                continue
 
     def _lead(self, own: _Entry) -> None:
         followers: list[_Entry] = []
@@ -146,7 +143,7 @@ class GroupCommit:
                 self._queue[:0] = [entry for entry in followers if not entry.settled]
             for entry in followers:
                 if entry.settled:
-                    entry.wake()
+                    entry.woken.release()
         with self._seat:
             if self._log is not None:
                 self._log.look()
@@ -159,7 +156,7 @@ class GroupCommit:
                 self._leading = False
                 return
             following.leads = True
-        following.wake()
+        following.woken.release()
 
     def _commit(self, batch: list[_Entry]) -> None:
         """Run a batch in one transaction; if it fails, a batch of one is settled with its error, others stay."""

@@ -55,9 +55,7 @@ class MovingSuite(StoreSuite):
         self.start().wait(0)
         assert self.claimed().claim.wake == "timer"
 
-    @pytest.mark.parametrize(
-        ("seconds", "micros"), [(1e-6, 1), (0.1, 100_000), (86_400 * 365.0, 86_400 * 365 * MICROS)]
-    )
+    @pytest.mark.parametrize(("seconds", "micros"), [(1e-6, 1), (0.1, 100_000), (86_400 * 365.0, 86_400 * 365 * MICROS)])
     def test_wait_is_exact_to_the_microsecond(self, seconds: float, micros: int) -> None:
         assert self.start().wait(seconds).due_at == self.clock.now() + micros
 
@@ -216,9 +214,7 @@ class MovingSuite(StoreSuite):
     def test_history_is_in_order_of_start(self) -> None:
         hand = self.start()
         starts = {1: 30, 2: 10, 3: 20, 4: 10}
-        records = tuple(
-            Record(ref, "n", "task", output=b"1", started_at=at, finished_at=99) for ref, at in starts.items()
-        )
+        records = tuple(Record(ref, "n", "task", output=b"1", started_at=at, finished_at=99) for ref, at in starts.items())
         self.store.checkpoint(hand.fence, Move(records, Position("two", 4, 4), RUN))
         assert [record.ref for record in self.history()] == [2, 4, 3, 1]
 

@@ -119,9 +119,7 @@ class RetryingSuite(StoreSuite):
         hand.fail()
         record = Record(101, "one", "input", output=b"9")
         read_before = self.history()
-        self.retry(
-            "a", Token(hand.fence.instance, 0, "ready", "one", ref=101, step=101), superseded=(1,), record=record
-        )
+        self.retry("a", Token(hand.fence.instance, 0, "ready", "one", ref=101, step=101), superseded=(1,), record=record)
         assert self.value() == b"9"
         assert {record.ref: record.superseded for record in self.history()} == {1: True, 2: False, 101: False}
         assert not any(record.superseded for record in read_before)

@@ -73,9 +73,7 @@ class Hand:
             here.ref, None if status == "completed" else ERROR, "me", now, now,
         )  # fmt: skip
         after = Position(node, ref, step, keys=here.keys)
-        moved = self.store.checkpoint(
-            self.fence, Move((written,) * record, after, decision), consume=consume, hold=hold
-        )
+        moved = self.store.checkpoint(self.fence, Move((written,) * record, after, decision), consume=consume, hold=hold)
         if moved.kind != "again":
             self.position = after
         return moved
