@@ -237,6 +237,30 @@ def test_an_interruption_after_a_lone_commit_runs_nothing_twice(stage: Stage) ->
     assert stage.names() == {"leader", "b", "c"}
 
 
+def test_an_interruption_at_the_moment_of_queueing_takes_the_script_back(stage: Stage) -> None:
+    class Interrupting(list[Any]):
+        def append(self, entry: Any) -> None:
+            super().append(entry)
+            raise KeyboardInterrupt
+
+    entered, go = threading.Event(), threading.Event()
+
+    def hold(rows: Any) -> str:
+        entered.set()
+        go.wait()
+        return "held"
+
+    leader = stage.call("leader", hold)
+    entered.wait()
+    stage.group._queue = Interrupting()
+    with pytest.raises(KeyboardInterrupt):
+        stage.group.run(add("called off"))
+    go.set()
+    leader.join()
+    assert stage.group.run(add("later")) == "LATER"
+    assert stage.names() == {"later"}
+
+
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the platform has no pthread_kill")
 @pytest.mark.skipif(threading.current_thread() is not threading.main_thread(), reason="signals go to the main thread")
 def test_ctrl_c_calls_off_a_write_that_waits(stage: Stage) -> None:

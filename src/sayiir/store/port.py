@@ -3,7 +3,7 @@
 A verb is one whole transaction; if two writes must agree they are one verb. Every write of a runner carries its
 `Fence`, the right it was given by a claim; a store that finds another epoch writes nothing and raises ClaimLostError.
 There is no unfenced variant. A store's clock is the only clock for claims, delays, timeouts and retries. The meaning of
-every verb is written once, in `store/scripts.py`; the conformance suite (`sayiir.testing.conformance`) holds every
+every verb is written once, in `store/scripts/`; the conformance suite (`sayiir.testing.conformance`) holds every
 store to it.
 """
 
@@ -267,7 +267,11 @@ class Store(Protocol):
         ...
 
     def value(self, number: int, ref: Ref) -> bytes:
-        """Return the JSON of a stored value, composed when it is made of others."""
+        """Return the JSON of a stored value, composed when it is made of others.
+
+        Raises:
+            BackendError: nothing is stored under the reference.
+        """
         ...
 
     def structure(self, workflow_id: str, definition_hash: str) -> str:
