@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
 
 from benchmarks.environments import ROOT
 from benchmarks.measure import Budget, Case, Group, timed
@@ -39,6 +40,9 @@ def groups(setting: Setting) -> list[Group]:
     ]
 
 
+_BYTECODE = tempfile.TemporaryDirectory(prefix="sayiir-bench-")
+
+
 def _cost(python: str, module: str, starts: int) -> float:
     with_it, without = [], []
     for _ in range(starts):
@@ -50,5 +54,9 @@ def _cost(python: str, module: str, starts: int) -> float:
 def _start(python: str, program: str) -> None:
     # Ours is taken from this source tree, a peer's from its own environment alone.
     ours = python == sys.executable
-    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")} if ours else None
+    environment = None
+    if ours:
+        # An installed library has its bytecode; a source tree gets it at the first start, beside the project.
+        environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+        environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONPYCACHEPREFIX": str(_BYTECODE.name)}
     subprocess.run([python, *([] if ours else ["-I"]), "-c", program], check=True, capture_output=True, env=environment)
