@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, cast
 
-from sayiir import Workflow, WorkflowStatus
+from sayiir import TimelineEntry, Workflow, WorkflowStatus
 from sayiir.core.graph import LoopNode, NodeKind, walk
 from sayiir.picture import NodeState, Status, TimelineBar, run_page
-from sayiir.runtime.timeline import TimelineEntry
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BARS = ("task", "delay", "await_signal")

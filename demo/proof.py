@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from demo.outside import Effect
-from sayiir.runtime.timeline import TimelineEntry
+from sayiir import TimelineEntry
 
 Run = tuple[str, int, int, int]
 """Node, iteration, attempt, process."""

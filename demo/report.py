@@ -16,7 +16,7 @@ from rich.text import Text
 from demo.packages import MAX_SOURCE, Package
 from demo.proof import Proof
 from demo.show import LOOPS, Watcher, took
-from sayiir.runtime.timeline import TimelineEntry
+from sayiir import TimelineEntry
 
 _TOP = 10
 _WIDE = 96

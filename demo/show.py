@@ -20,8 +20,7 @@ from rich.rule import Rule
 
 from demo.flow import read_inventory
 from demo.processes import INSTANCE
-from sayiir import WorkflowClient
-from sayiir.runtime.timeline import TimelineEntry
+from sayiir import TimelineEntry, WorkflowClient
 
 LOOPS = {
     "child_0/read_metadata": "metadata",

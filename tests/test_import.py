@@ -15,7 +15,8 @@ NAMES = """
     DeserializationError Flow ForkBuilder InMemoryBackend InstanceAlreadyExistsError InstanceBusyError
     InstanceNotFoundError InvalidStateError LoopLimitError LoopResult NodeInfo NonRetryableError OnMax RetryPolicy
     RouteError SchemaVersionError SerializationError SignalTimeoutError SqliteBackend TaskError TaskExecutionContext
-    TaskMetadata TaskTimeoutError WorkerCrashError Workflow WorkflowClient WorkflowError WorkflowStatus acancel_workflow
+    TaskMetadata TaskTimeoutError TimelineEntry WorkerCrashError Workflow WorkflowClient WorkflowError WorkflowStatus
+    acancel_workflow
     apause_workflow aresume_workflow arun_durable_workflow arun_workflow asend_signal aunpause_workflow cancel_workflow
     connect get_task_context init_tracing parse_duration pause_workflow resume_workflow run_durable_workflow run_workflow
     send_signal shutdown_tracing task unpause_workflow

@@ -38,6 +38,7 @@ from sayiir.flow.workflow import Workflow
 from sayiir.runtime.context import TaskExecutionContext, get_task_context
 from sayiir.runtime.engine import resume_workflow, run_durable_workflow, run_workflow
 from sayiir.runtime.status import WorkflowStatus
+from sayiir.runtime.timeline import TimelineEntry
 from sayiir.store.memory import InMemoryBackend
 from sayiir.store.url import connect
 
@@ -101,6 +102,7 @@ __all__ = [
     "TaskExecutionContext",
     "TaskMetadata",
     "TaskTimeoutError",
+    "TimelineEntry",
     "WorkerCrashError",
     "Workflow",
     "WorkflowClient",
