@@ -333,6 +333,7 @@ def test_a_signal_reaches_a_branch_while_others_are_at_work(backend: Any) -> Non
 
 
 @pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="descriptors are counted in /proc")
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
 def test_backends_that_nobody_closes_hold_nothing(tmp_path: Path) -> None:
     def opened() -> int:
         return sum("runs.db" in os.path.realpath(f"/proc/self/fd/{fd}") for fd in os.listdir("/proc/self/fd"))
