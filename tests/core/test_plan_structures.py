@@ -240,8 +240,3 @@ def test_everything_may_end_at_once():
     assert [record.ref & 0xFFFFFFFF for record in move.records] == [2, 3, 4, 5]
     assert move.position == Position("kid||b::kid", ref=ref_of(1, 3), step=5)
     assert isinstance(move.decision, Arrive)
-
-
-def test_the_input_has_the_reference_zero():
-    assert plan.is_input(0)
-    assert not plan.is_input(1)

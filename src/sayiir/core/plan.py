@@ -23,7 +23,6 @@ from sayiir.core.program import (
     TaskOp,
 )
 from sayiir.core.records import (
-    INPUT_REF,
     Arrive,
     Await,
     Complete,
@@ -262,8 +261,3 @@ def compose(parts: bytes, values: dict[Ref, bytes]) -> bytes:
     if made[0] == "route":
         return b'{"branch":' + _encode(made[1]) + b',"result":' + values[made[2]] + b"}"
     return values[made[1]]
-
-
-def is_input(ref: Ref) -> bool:
-    """Return whether a reference means the instance's input."""
-    return ref == INPUT_REF

@@ -15,7 +15,7 @@ INPUT_REF: Ref = 0
 STEP_BITS = 32
 STEP_MASK = (1 << STEP_BITS) - 1
 
-RecordStatus: TypeAlias = Literal["completed", "failed", "crashed", "abandoned"]
+RecordStatus: TypeAlias = Literal["completed", "failed", "crashed"]
 
 
 def ref_of(token: int, step: int) -> Ref:

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from sayiir.core.program import Program, TaskOp
-from sayiir.errors import ClaimLostError
+from sayiir.errors import ClaimLostError, DefinitionMismatchError
 from sayiir.runtime.context import Frame
 from sayiir.runtime.keeper import Keeper
 from sayiir.runtime.log import log
@@ -242,11 +242,15 @@ class Run:
         self._seen = self.store.hints.mark
         # First of all the claims of the branches at work are extended, or this run could take them for a dead one's.
         self.store.heartbeat(self.fences())
-        with uninterrupted:
-            claimed = self.store.claim(self.frame.instance_id, self.program.hash, self.program.structure)
-            if claimed.instance.number == self.number:
-                for claim in claimed.claims:
-                    self.hold(claim.fence)
+        try:
+            with uninterrupted:
+                claimed = self.store.claim(self.frame.instance_id, self.program.hash, self.program.structure)
+                if claimed.instance.number == self.number:
+                    for claim in claimed.claims:
+                        self.hold(claim.fence)
+        except DefinitionMismatchError:
+            self.call_off()  # replaced, by an instance of another definition
+            return
         if claimed.instance.number != self.number:
             # Another instance took this one's place; its tokens are not this run's to move.
             self.store.release([claim.fence for claim in claimed.claims])
