@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from sayiir import InMemoryBackend, SqliteBackend
-from sayiir.core.records import STEP_BITS, Arrive, Position
+from sayiir.core.records import STEP_BITS, Arrive, Definition, Position
 from sayiir.errors import ClaimLostError, InstanceAlreadyExistsError, InstanceNotFoundError, InvalidStateError
 from sayiir.store.base import ScriptedStore
 from sayiir.store.port import Claim, Moved, NewInstance, Restart, Signal, Token
@@ -108,7 +108,7 @@ class StoresAgainstModel(RuleBasedStateMachine):
     )
     def create(self, name: str, policy: Any, claim: bool) -> None:
         expected, right = self.model.create(name, policy, claim=claim)
-        new = NewInstance(name, "w", HASH, STRUCTURE, b"0", Position("one"), is_task=True)
+        new = NewInstance(name, Definition("w", HASH, STRUCTURE), b"0", Position("one"), is_task=True)
         answers = self.both(lambda store: store.create(new, policy, claim=claim))
         if expected == "refused":
             assert answers == ["refused"] * 2

@@ -14,7 +14,7 @@ from typing import Any
 import sayiir
 from sayiir import SqliteBackend
 from sayiir.core.plan import RUN
-from sayiir.core.records import Move, Position, Record
+from sayiir.core.records import Definition, Move, Position, Record
 from sayiir.store.port import Claim, NewInstance
 
 CHILD = Path(__file__).with_name("child.py")
@@ -23,7 +23,7 @@ SOURCES = str(Path(sayiir.__file__).parents[1])
 
 def new(instance_id: str = "a", value: bytes = b'{"n":1}') -> NewInstance:
     """Return what `create` is given."""
-    return NewInstance(instance_id, "w", "hash", "flow", value, Position("one"), is_task=True)
+    return NewInstance(instance_id, Definition("w", "hash", "flow"), value, Position("one"), is_task=True)
 
 
 def begin(store: SqliteBackend, instance_id: str = "a", **more: Any) -> Claim:

@@ -6,8 +6,10 @@ planner passes through, so that taking a step never searches or recurses.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias, TypeVar, assert_never
+
+import msgspec
 
 from sayiir.core.graph import (
     Branch,
@@ -23,6 +25,7 @@ from sayiir.core.graph import (
     TaskNode,
     walk,
 )
+from sayiir.core.records import Definition, Routing
 from sayiir.core.values import PLAIN, Codec, codec_for, input_annotation, output_annotation
 
 END = "$end"
@@ -162,10 +165,20 @@ SomeOp = TypeVar("SomeOp", bound="Op")
 Op: TypeAlias = TaskOp | DelayOp | SignalOp | ForkOp | EndBranch | EndRoute | EndChild | EndOp
 
 
+def tags_text(tags: Iterable[str] | None) -> str:
+    """Return a set of tags as one text, the same for the same set; "" for none."""
+    return msgspec.json.encode(sorted(set(tags))).decode() if tags else ""
+
+
+def tags_of(text: str) -> frozenset[str]:
+    """Return the tags of such a text."""
+    return frozenset(msgspec.json.decode(text, type=list[str])) if text else frozenset()
+
+
 class Program:
     """A compiled definition."""
 
-    __slots__ = ("_numbers", "_prepared", "end", "first", "first_signal", "hash", "name", "ops", "structure")
+    __slots__ = ("_numbers", "_prepared", "definition", "end", "first", "first_signal", "hash", "name", "ops", "structure")
 
     def __init__(self, graph: Graph, definition_hash: str, structure: str) -> None:
         self.name = graph.name
@@ -181,6 +194,7 @@ class Program:
         self.ops[END] = self.end
         self._prepared = False
         self.first = self._sequence(graph.nodes, self.end, 0)
+        self.definition = Definition(self.name, self.hash, self.structure, self._routing())
         self.first_signal = next((node.id for node in walk(graph.nodes) if isinstance(node, SignalNode)), None)
 
     def prepare(self) -> Program:
@@ -191,6 +205,14 @@ class Program:
                     op.prepare()
             self._prepared = True
         return self
+
+    def _routing(self) -> Routing:
+        tasks = (op for op in self.ops.values() if isinstance(op, TaskOp))
+        return {
+            op.id: (op.metadata.priority, tags_text(op.metadata.tags))
+            for op in tasks
+            if op.metadata.priority is not None or op.metadata.tags
+        }
 
     def _sequence(self, nodes: tuple[Node, ...], following: Op, token: int) -> Op:
         for node in reversed(nodes):

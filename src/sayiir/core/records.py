@@ -23,6 +23,19 @@ def ref_of(token: int, step: int) -> Ref:
     return token << STEP_BITS | step
 
 
+Routing: TypeAlias = dict[str, tuple[int | None, str]]
+"""Node → (priority, tags as text), for the tasks that declare either."""
+
+
+class Definition(msgspec.Struct, frozen=True):
+    """A definition as stores know it: its name, its text, and which tasks ask for tags or a priority."""
+
+    workflow_id: str
+    definition_hash: str
+    structure: str
+    routing: Routing = {}
+
+
 class Record(msgspec.Struct, gc=False):
     """One line of an instance's history: an attempt that ended, or a structure that was passed.
 

@@ -151,9 +151,7 @@ def new_instance(
     nan = isinstance(program.first, TaskOp) and program.first.codec.allow_nan
     return NewInstance(
         checked_id(instance_id),
-        program.name,
-        program.hash,
-        program.structure,
+        program.definition,
         encode(input_data, allow_nan=nan, max_bytes=max_bytes),
         position,
         isinstance(program.first, TaskOp),
@@ -378,9 +376,7 @@ def _run_transient(workflow: Workflow[Any, Any], op: Op, raw: bytes, caller: Cal
     """Run from an operation on, over a store that only this run knows, waiting through delays."""
     program = workflow.program
     store = throw_away(history=False)
-    new = NewInstance(
-        program.name, program.name, program.hash, program.structure, raw, Position(op.id), isinstance(op, TaskOp)
-    )
+    new = NewInstance(program.name, program.definition, raw, Position(op.id), isinstance(op, TaskOp))
     created = store.create(new, "fail", claim=True)
     assert created.claim is not None  # noqa: S101 -- a new instance was asked for with its claim
     claims: tuple[Claim, ...] = (created.claim,)

@@ -9,19 +9,23 @@ from typing import Any, Self, TypeVar
 
 from sayiir.clock import Clock
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Move, Record, Ref
+from sayiir.core.records import Definition, Move, Record, Ref
 from sayiir.core.values import MAX_BYTES
 from sayiir.store import scripts
 from sayiir.store.hints import Hints
 from sayiir.store.port import (
+    MAX_CRASHES,
     Beat,
     Claimed,
     ConflictPolicy,
     Created,
+    Due,
     Fence,
     Instance,
+    Lane,
     Moved,
     NewInstance,
+    Query,
     Restart,
     Signal,
     View,
@@ -76,9 +80,45 @@ class ScriptedStore(ABC):
         """Claim what can move (see the port)."""
         return self._write(lambda rows: scripts.claim(rows, instance_id, definition_hash, structure))
 
-    def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
+    def create_many(self, news: list[NewInstance], policy: ConflictPolicy) -> list[Created]:
+        """Store many instances, or none (see the port)."""
+        created = self._write(lambda rows: scripts.create_many(rows, news, policy))
+        if policy == "terminate_existing":
+            self.hints.steer()
+        else:
+            self.hints.notify()
+        return created
+
+    def register(self, definitions: list[Definition]) -> list[Lane]:
+        """Make definitions known and return their lanes (see the port)."""
+        return self._write(lambda rows: scripts.register(rows, definitions))
+
+    def claim_due(
+        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True
+    ) -> Due:
+        """Claim what may move now, of all instances (see the port)."""
+        return self._write(lambda rows: scripts.claim_due(rows, lanes, limit, aging, max_crashes, suspects))
+
+    def sweep(self, *, max_crashes: int = MAX_CRASHES) -> int:
+        """Free what the dead have left (see the port)."""
+        freed = self._write(lambda rows: scripts.sweep(rows, max_crashes))
+        if freed:
+            self.hints.notify()
+        return freed
+
+    def find(self, query: Query) -> list[Instance]:
+        """Return the newest instances that fit (see the port)."""
+        return self._read(lambda rows: rows.find(query))
+
+    def purge(self, before: int, limit: int, after: int = 0) -> tuple[int, int]:
+        """Delete instances that ended before a time (see the port)."""
+        return self._write(lambda rows: scripts.purge(rows, before, limit, after))
+
+    def checkpoint(
+        self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False, share: bool = False
+    ) -> Moved:
         """Write what happened and move the token (see the port)."""
-        moved = self._write(lambda rows: scripts.checkpoint(rows, fence, move, consume, hold))
+        moved = self._write(lambda rows: scripts.checkpoint(rows, fence, move, consume, hold, share))
         if moved.kind != "continue":
             self.hints.notify()
         return moved

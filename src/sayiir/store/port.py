@@ -15,7 +15,7 @@ from typing import Literal, Protocol, TypeAlias
 import msgspec
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Move, Position, Record, Ref
+from sayiir.core.records import Definition, Move, Position, Record, Ref
 
 ConflictPolicy: TypeAlias = Literal["fail", "use_existing", "terminate_existing"]
 POLICIES: tuple[ConflictPolicy, ...] = ("fail", "use_existing", "terminate_existing")
@@ -24,6 +24,11 @@ Wake: TypeAlias = Literal["standing", "ready", "backoff", "timer", "signal", "ex
 """Why a token may move: nothing done yet, a task to run, the wait of a retry, a time, a signal, a missed deadline."""
 CLAIM_TTL = 300.0
 """Seconds until a claim of a live but silent runner is void."""
+PRIORITY = 3
+"""Of a task that declares none, in an instance that was given none."""
+PRIORITIES = (1, 2, 3, 4, 5)
+MAX_CRASHES = 3
+"""How often a task may take its process with it."""
 
 
 class Instance(msgspec.Struct):
@@ -31,6 +36,8 @@ class Instance(msgspec.Struct):
 
     number: int
     instance_id: str
+    definition: int
+    """The number of its definition's row."""
     workflow_id: str
     definition_hash: str
     status: State
@@ -70,6 +77,11 @@ class Token(msgspec.Struct):
     epoch: int = 0
     until: int | None = None
     moved_at: int = 0
+    definition: int = 0
+    tags: str = ""
+    priority: int = PRIORITY
+    wake_at: int | None = None
+    """When a worker may take it: None while it is claimed, or when only a signal or other branches can move it."""
 
     @property
     def position(self) -> Position:
@@ -113,13 +125,19 @@ class Claim(msgspec.Struct, frozen=True):
     """Since when the token stood there."""
 
 
+class Lane(msgspec.Struct, frozen=True):
+    """The tokens of one definition that ask for the same tags: where a worker looks for work."""
+
+    definition: int
+    definition_hash: str
+    tags: str
+
+
 class NewInstance(msgspec.Struct, frozen=True):
     """What `create` stores."""
 
     instance_id: str
-    workflow_id: str
-    definition_hash: str
-    structure: str
+    definition: Definition
     input: bytes
     position: Position
     is_task: bool
@@ -144,6 +162,35 @@ class Claimed(msgspec.Struct, frozen=True):
     """Whether another live runner holds a token of this instance."""
     due_at: int | None = None
     """When the next parked token may move, if a time decides it."""
+
+
+class Work(msgspec.Struct, frozen=True):
+    """A token that a worker got, and the instance it belongs to."""
+
+    instance: Instance
+    claim: Claim
+
+
+class Due(msgspec.Struct, frozen=True):
+    """The answer of `claim_due`."""
+
+    works: tuple[Work, ...]
+    next_at: int | None = None
+    """When the next token of these lanes may move, if a time decides it."""
+
+
+class Query(msgspec.Struct, frozen=True):
+    """What `find` looks for; None means whatever it is."""
+
+    statuses: tuple[State, ...] | None = None
+    workflow_id: str | None = None
+    id_prefix: str | None = None
+    created_after: int | None = None
+    created_before: int | None = None
+    metadata: dict[str, object] | None = None
+    limit: int = 100
+    below: int | None = None
+    """Only instances with a smaller number: where the page before ended."""
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -208,10 +255,47 @@ class Store(Protocol):
         """
         ...
 
-    def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
+    def register(self, definitions: list[Definition]) -> list[Lane]:
+        """Make definitions known, with what their tasks ask for now; return all lanes that they ever had."""
+        ...
+
+    def create_many(self, news: list[NewInstance], policy: ConflictPolicy) -> list[Created]:
+        """Store many instances, or none, in order (see `create`); nothing is claimed."""
+        ...
+
+    def claim_due(
+        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True
+    ) -> Due:
+        """Claim tokens that may move now, the most urgent first.
+
+        Args:
+            lanes: where to look.
+            limit: how many at most.
+            aging: seconds of waiting that make up for one step of priority.
+            max_crashes: a task that took its process with it so often ends its instance as failed.
+            suspects: whether a token whose process died may be among them; never more than one.
+        """
+        ...
+
+    def sweep(self, *, max_crashes: int = MAX_CRASHES) -> int:
+        """Free the tokens of owners that died or fell silent; return how many there were."""
+        ...
+
+    def find(self, query: Query) -> list[Instance]:
+        """Return the newest instances that fit, without inputs, outputs and errors."""
+        ...
+
+    def purge(self, before: int, limit: int, after: int = 0) -> tuple[int, int]:
+        """Delete instances that ended before a time; return how many, and where to go on (0: all was looked at)."""
+        ...
+
+    def checkpoint(
+        self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False, share: bool = False
+    ) -> Moved:
         """Write what happened and move the token; `consume` names the signal that this move uses up.
 
-        With `hold` a retry's wait keeps the claim (the caller sleeps it through).
+        With `hold` a retry's wait keeps the claim (the caller sleeps it through). With `share` the branches of a fork
+        are anybody's, else they are the caller's.
 
         Raises:
             ClaimLostError: the fence is void; nothing was written.

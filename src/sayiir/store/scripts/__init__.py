@@ -7,6 +7,7 @@ a refusal leaves nothing half done. Stores with cheap row access (memory, SQLite
     basis.py    what several verbs need: finding, claims, status, requests taking effect
     start.py    create, claim
     move.py     checkpoint
+    work.py     for workers: claim what is due, sweep up after the dead
     steer.py    cancel, pause, unpause, signals, heartbeats, release, reading, retry
 """
 
@@ -18,6 +19,7 @@ from sayiir.store.scripts.steer import (
     heartbeat,
     inspect,
     load,
+    purge,
     release,
     request_cancel,
     request_pause,
@@ -25,22 +27,28 @@ from sayiir.store.scripts.steer import (
     send_signal,
     unpause,
 )
+from sayiir.store.scripts.work import claim_due, create_many, register, sweep
 
 __all__ = [
     "Census",
     "Rows",
     "checkpoint",
     "claim",
+    "claim_due",
     "create",
+    "create_many",
     "heartbeat",
     "inspect",
     "load",
     "lost",
     "not_found",
+    "purge",
+    "register",
     "release",
     "request_cancel",
     "request_pause",
     "retry",
     "send_signal",
+    "sweep",
     "unpause",
 ]

@@ -8,7 +8,7 @@ from sayiir.core.lifecycle import TERMINAL, Event, State, next_state
 from sayiir.core.records import Record, ref_of
 from sayiir.core.structure import difference
 from sayiir.errors import ClaimLostError, DefinitionMismatchError, InstanceNotFoundError
-from sayiir.store.port import CLAIM_TTL, Fence, Instance, Token, Wake
+from sayiir.store.port import CLAIM_TTL, PRIORITY, Fence, Instance, Token, Wake
 from sayiir.store.scripts.rows import Rows
 
 MICROS = 1_000_000
@@ -70,14 +70,34 @@ def held(rows: Rows, fence: Fence) -> Token | None:
 
 def take(rows: Rows, token: Token, now: int) -> None:
     """Claim a token; its new epoch makes every earlier fence void."""
-    token.owner, token.until = rows.owner, now + int(CLAIM_TTL * MICROS)
+    token.owner, token.until, token.wake_at = rows.owner, now + int(CLAIM_TTL * MICROS), None
     token.epoch += 1
     token.moved_at = now
 
 
-def drop_claim(token: Token) -> None:
-    """Leave a token to anybody; its epoch stays, as the next claim will raise it."""
+def rest(rows: Rows, token: Token, instance: Instance) -> None:
+    """Leave a token to anybody, where workers find it; its epoch stays, as the next claim will raise it."""
     token.owner = token.until = None
+    token.definition = instance.definition
+    priority, token.tags = rows.routing(instance.definition).get(token.node, (None, ""))
+    token.priority = priority or instance.priority or PRIORITY
+    hushed = instance.request is not None or instance.status is State.PAUSED
+    token.wake_at = None if hushed else wake_time(token)
+
+
+def wake_time(token: Token) -> int | None:
+    """Return from when on a token that nobody holds may be taken; None when only an event can tell."""
+    if token.state in ("ready", "standing"):
+        return token.moved_at
+    return None if token.state in ("joining", "done") else token.due_at
+
+
+def rouse(rows: Rows, instance: Instance) -> None:
+    """Let workers find the tokens again that a pause or a request has hidden from them."""
+    for token in rows.tokens(instance.number):
+        if token.owner is None:
+            rest(rows, token, instance)
+            rows.save_token(token)
 
 
 def is_live(rows: Rows, token: Token, now: int) -> bool:
@@ -155,7 +175,7 @@ def obey(rows: Rows, instance: Instance, now: int) -> None:
     if any(is_running(rows, token, now) for token in rows.tokens(instance.number)):
         return
     _void_claims(rows, instance, now)
-    rows.mark_tokens(instance.number, requested=False)
+    rows.mark_tokens(instance.number, requested=False)  # and hidden from workers, until it goes on
     _apply_reason(instance)
     turn(rows, instance, Event.PAUSE, now)
 
@@ -179,5 +199,5 @@ def _void_claims(rows: Rows, instance: Instance, now: int) -> None:
         if token.owner is not None:
             if not is_live(rows, token, now):
                 note_crash(rows, token, now)
-            drop_claim(token)
+            rest(rows, token, instance)
             rows.save_token(token)

@@ -12,12 +12,12 @@ from sayiir.store.port import CONTINUE, Claim, Fence, Instance, Moved, Signal, T
 from sayiir.store.scripts.basis import (
     MICROS,
     cancel,
-    drop_claim,
     fence_of,
     halt,
     held,
     lost,
     obey,
+    rest,
     settle,
     turn,
     wake_of,
@@ -25,16 +25,22 @@ from sayiir.store.scripts.basis import (
 from sayiir.store.scripts.rows import Rows
 
 
-def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hold: bool) -> Moved:
+def checkpoint(
+    rows: Rows, fence: Fence, move: Move, consume: Signal | None, hold: bool, share: bool = False
+) -> Moved:
     """Write what happened and move the token."""
     if consume is None and type(move.decision) is Run and rows.step(fence, move):
         # The hot path: fence, request flag, position and history in as few writes as the store can.
         return CONTINUE
-    token = held(rows, fence)
-    if token is None:
-        raise lost(fence)
+    if consume is None and type(move.decision) is Complete:
+        # The other hot path; who waits for the end gets it with the answer.
+        ended = rows.finish(fence, move)
+        if ended is not None:
+            return Moved("finished", ended=View(ended, (), _output(rows, fence.instance, move)))
     instance = rows.instance_by_number(fence.instance)
-    assert instance is not None  # noqa: S101 -- a token never outlives its instance
+    token = held(rows, fence)
+    if token is None or instance is None:
+        raise lost(fence)
     now = rows.now()
     if consume is not None and not rows.consume_signal(instance.instance_id, consume, now):
         return Moved("again", due_at=token.due_at)
@@ -47,16 +53,18 @@ def checkpoint(rows: Rows, fence: Fence, move: Move, consume: Signal | None, hol
     if instance.request == "cancel":
         # This token has come to rest, perhaps where no task stands; it must not look as if its process had died.
         token.state = "ready" if isinstance(move.decision, Run) else "standing"
-        drop_claim(token)
+        token.owner = None
         rows.save_token(token)
         cancel(rows, instance, now)
         return Moved("stopped")
     if instance.request == "pause" and not isinstance(move.decision, Fail):
         return _move_and_pause(rows, instance, token, move, now)
-    return _decide(rows, instance, token, move, now, hold=hold)
+    return _decide(rows, instance, token, move, now, hold=hold, share=share)
 
 
-def _decide(rows: Rows, instance: Instance, token: Token, move: Move, now: int, *, hold: bool) -> Moved:
+def _decide(
+    rows: Rows, instance: Instance, token: Token, move: Move, now: int, *, hold: bool, share: bool = False
+) -> Moved:
     decision = move.decision
     match decision:
         case Run():
@@ -68,14 +76,14 @@ def _decide(rows: Rows, instance: Instance, token: Token, move: Move, now: int, 
         case Await():
             return _park_await(rows, instance, token, decision, now)
         case Fork():
-            return _fork(rows, token, decision, now)
+            return _fork(rows, instance, token, decision, now, share=share)
         case Arrive():
             return _arrive(rows, instance, token, decision, now)
         case Complete():
             instance.output_ref = token.ref
             rows.drop_tokens(instance.number)
             turn(rows, instance, Event.COMPLETE, now)
-            return Moved("finished", ended=View(copy(instance), (), _output(rows, token, move)))
+            return Moved("finished", ended=View(copy(instance), (), _output(rows, instance.number, move)))
         case Fail():
             instance.error = decision.error
             rows.save_token(token)
@@ -84,19 +92,19 @@ def _decide(rows: Rows, instance: Instance, token: Token, move: Move, now: int, 
             return Moved("finished", ended=View(copy(instance), ()))
 
 
-def _output(rows: Rows, token: Token, move: Move) -> bytes:
+def _output(rows: Rows, number: int, move: Move) -> bytes:
     """Return the value that a completed token stands at; mostly the task has just returned it."""
-    last = move.records[-1] if move.records else None
-    if last is not None and last.ref == token.ref and last.output is not None:
+    last, ref = move.records[-1] if move.records else None, move.position.ref
+    if last is not None and last.ref == ref and last.output is not None:
         return unpack(last.output)
-    return rows.value(token.instance, token.ref)
+    return rows.value(number, ref)
 
 
 def _park_wait(rows: Rows, instance: Instance, token: Token, wait: Wait, now: int, *, hold: bool) -> Moved:
     token.state = "backoff" if wait.retry else "waiting"
     token.due_at = now + round(wait.seconds * MICROS)
     if not (wait.retry and hold):
-        drop_claim(token)
+        rest(rows, token, instance)
     rows.save_token(token)
     if token.owner is not None:
         return Moved("continue", due_at=token.due_at)
@@ -113,7 +121,7 @@ def _park_await(rows: Rows, instance: Instance, token: Token, awaited: Await, no
     # When the wait begins, whatever is buffered came before its deadline, however short the wait.
     signal = rows.oldest_signal(instance.instance_id, awaited.signal, deadline)
     if signal is None:
-        drop_claim(token)
+        rest(rows, token, instance)
     rows.save_token(token)
     if signal is not None:
         return Moved("signal", signal=signal, due_at=token.due_at)
@@ -121,10 +129,10 @@ def _park_await(rows: Rows, instance: Instance, token: Token, awaited: Await, no
     return Moved("parked", due_at=token.due_at)
 
 
-def _fork(rows: Rows, token: Token, fork: Fork, now: int) -> Moved:
+def _fork(rows: Rows, instance: Instance, token: Token, fork: Fork, now: int, *, share: bool) -> Moved:
     owner, until = token.owner, token.until
     token.state = "joining"
-    drop_claim(token)
+    rest(rows, token, instance)
     rows.save_token(token)
     children = [
         Token(
@@ -133,7 +141,12 @@ def _fork(rows: Rows, token: Token, fork: Fork, now: int) -> Moved:
         )
         for number, position, is_task in fork.children
     ]  # fmt: skip
+    if share:
+        for child in children:
+            rest(rows, child, instance)
     rows.add_tokens(children)
+    if share:
+        return Moved("forked")
     value = rows.value(token.instance, token.ref)
     claims = tuple(Claim(fence_of(child), child.position, wake_of(child), value) for child in children)
     return Moved("forked", claims=claims)
@@ -142,7 +155,7 @@ def _fork(rows: Rows, token: Token, fork: Fork, now: int) -> Moved:
 def _arrive(rows: Rows, instance: Instance, token: Token, arrive: Arrive, now: int, *, claim: bool = True) -> Moved:
     owner, until = token.owner, token.until
     token.state = "done"
-    drop_claim(token)
+    rest(rows, token, instance)
     rows.save_token(token)
     if rows.open_branches(instance.number, arrive.parent):
         settle(rows, instance, now)
@@ -163,6 +176,8 @@ def _arrive(rows: Rows, instance: Instance, token: Token, arrive: Arrive, now: i
     parent.epoch = max(parent.epoch, *(branch.epoch for branch in branches)) + 1
     if claim:
         parent.owner, parent.until = owner, until
+    else:
+        rest(rows, parent, instance)
     rows.save_token(parent)
     value = rows.value(instance.number, parent.ref)
     return Moved("joined", claims=(Claim(fence_of(parent), position, "ready", value),))
@@ -178,7 +193,7 @@ def _move_and_pause(rows: Rows, instance: Instance, token: Token, move: Move, no
     else:
         _decide(rows, instance, token, move, now, hold=False)
     if token.owner is not None:
-        drop_claim(token)
+        rest(rows, token, instance)
         rows.save_token(token)
     obey(rows, instance, now)
     return Moved("stopped")

@@ -9,13 +9,13 @@ from sayiir.errors import InstanceAlreadyExistsError
 from sayiir.store.port import Claim, Claimed, ConflictPolicy, Created, Instance, NewInstance, Signal, Token, Wake
 from sayiir.store.scripts.basis import (
     check_definition,
-    drop_claim,
     fence_of,
     found,
     is_live,
     is_running,
     note_crash,
     obey,
+    rest,
     settle,
     take,
     turn,
@@ -26,30 +26,39 @@ from sayiir.store.scripts.rows import Rows
 
 def create(rows: Rows, new: NewInstance, policy: ConflictPolicy, *, claim: bool) -> Created:
     """Store a new instance, or answer by the policy."""
-    existing = rows.instance(new.instance_id)
-    if existing is not None:
+    now = rows.now()
+    instance = rows.add_instance(new, now)
+    if instance is None:
+        existing = found(rows, new.instance_id)
         if policy != "terminate_existing":
-            check_definition(rows, existing, new.definition_hash, new.structure)
+            check_definition(rows, existing, new.definition.definition_hash, new.definition.structure)
             if policy == "use_existing":
                 return Created(copy(existing), is_new=False)
-            raise InstanceAlreadyExistsError(
-                f"instance {new.instance_id!r} already exists and is {existing.status}; use another id, or "
-                'conflict_policy="use_existing" or "terminate_existing"',
-                instance_id=new.instance_id,
-                status=str(existing.status),
-            )
-        # The number dies with the row, so a late write of the old run finds no token to move.
+            raise exists(existing)
+        # A late write of the old run finds no token to move, since its number is never given again.
         rows.drop_signals(new.instance_id)
         rows.drop_instance(existing)
-    now = rows.now()
-    rows.add_structure(new.workflow_id, new.definition_hash, new.structure)
-    instance = rows.add_instance(new, now)
+        instance = rows.add_instance(new, now, above=existing.number)
+        assert instance is not None  # noqa: S101 -- it was dropped in this transaction
     token = Token(instance.number, 0, "ready" if new.is_task else "standing", new.position.node, moved_at=now)
     if claim:
+        token.definition = instance.definition
         take(rows, token, now)
+    else:
+        rest(rows, token, instance)
     rows.add_tokens([token])
     claimed = Claim(fence_of(token), new.position, wake_of(token), new.input) if claim else None
     return Created(copy(instance), is_new=True, claim=claimed)
+
+
+def exists(instance: Instance) -> InstanceAlreadyExistsError:
+    """Return the error for an id that is taken."""
+    return InstanceAlreadyExistsError(
+        f"instance {instance.instance_id!r} already exists and is {instance.status}; use another id, or "
+        'conflict_policy="use_existing" or "terminate_existing"',
+        instance_id=instance.instance_id,
+        status=str(instance.status),
+    )
 
 
 def claim(rows: Rows, instance_id: str, definition_hash: str, structure: str) -> Claimed:
@@ -68,14 +77,14 @@ def claim(rows: Rows, instance_id: str, definition_hash: str, structure: str) ->
             continue
         if is_live(rows, token, now):
             busy = True
-        elif (awake := _awake(rows, instance, token, now)) is not None:
+        elif (awake := awake_of(rows, instance, token, now)) is not None:
             # All values are read before the first write: one that cannot be read refuses the whole claim.
             found_awake.append((token, *awake, rows.value(instance.number, token.ref)))
         else:
             due += [token.due_at] if token.due_at is not None else []
             if token.owner is not None:
                 dropped = True
-                drop_claim(token)
+                rest(rows, token, instance)
                 rows.save_token(token)
     claims = tuple(_take(rows, *awake, now) for awake in found_awake)
     if claims and instance.status is not State.IN_PROGRESS:
@@ -101,7 +110,8 @@ def _take(rows: Rows, token: Token, wake: Wake, signal: Signal | None, value: by
     return Claim(fence_of(token), token.position, wake, value, token.due_at, signal, parked_at)
 
 
-def _awake(rows: Rows, instance: Instance, token: Token, now: int) -> tuple[Wake, Signal | None] | None:
+def awake_of(rows: Rows, instance: Instance, token: Token, now: int) -> tuple[Wake, Signal | None] | None:
+    """Return why a token may move now, with the signal that came for it; None when it may not."""
     if token.state == "waiting":
         return ("timer", None) if token.due_at is not None and token.due_at <= now else None
     if token.state == "awaiting":

@@ -12,7 +12,7 @@ from sayiir.core.lifecycle import TERMINAL, Event, State, next_state
 from sayiir.core.records import Record
 from sayiir.errors import InvalidStateError
 from sayiir.store.port import CLAIM_TTL, Beat, Fence, Instance, Restart, Token, View
-from sayiir.store.scripts.basis import MICROS, drop_claim, found, held, is_running, obey, settle
+from sayiir.store.scripts.basis import MICROS, found, held, is_running, obey, rest, rouse, settle
 from sayiir.store.scripts.rows import Rows
 
 
@@ -43,11 +43,13 @@ def unpause(rows: Rows, instance_id: str) -> State:
         instance.request = instance.request_reason = instance.request_actor = None
         rows.mark_tokens(instance.number, requested=False)
         rows.save_instance(instance)
+        rouse(rows, instance)
         return instance.status
     instance.status = next_state(instance.status, Event.UNPAUSE, instance_id)
     instance.reason = instance.actor = None
     instance.updated_at = now
     rows.save_instance(instance)
+    rouse(rows, instance)
     settle(rows, instance, now)
     return instance.status
 
@@ -74,7 +76,12 @@ def send_signal(rows: Rows, instance_id: str, name: str, payload: bytes, dedup_k
             status=str(instance.status),
             signal_name=name,
         )
-    return rows.add_signal(instance_id, name, payload, dedup_key, rows.now())
+    now = rows.now()
+    if not rows.add_signal(instance_id, name, payload, dedup_key, now):
+        return False
+    if instance is not None and instance.request is None and instance.status is not State.PAUSED:
+        rows.wake_awaiting(instance.number, name, now)
+    return True
 
 
 # --- claims kept and given back -----------------------------------------------------------------------------------
@@ -83,6 +90,7 @@ def send_signal(rows: Rows, instance_id: str, name: str, payload: bytes, dedup_k
 def heartbeat(rows: Rows, fences: list[Fence]) -> list[Beat]:
     """Extend claims and report."""
     beats, now = [], rows.now()
+    rows.beat(now)
     for fence in fences:
         token = held(rows, fence)
         if token is None:
@@ -97,18 +105,18 @@ def heartbeat(rows: Rows, fences: list[Fence]) -> list[Beat]:
 
 def release(rows: Rows, fences: list[Fence]) -> None:
     """Give claims back; a request that waited for them takes effect."""
-    now, touched = rows.now(), set()
-    for fence in fences:
+    now, touched = rows.now(), dict[int, Instance]()
+    for fence in sorted(fences, key=lambda fence: fence.instance):
+        instance = touched.get(fence.instance) or rows.instance_by_number(fence.instance)
         token = held(rows, fence)
-        if token is not None:
-            drop_claim(token)
+        if token is not None and instance is not None:
+            rest(rows, token, instance)
             rows.save_token(token)
-            touched.add(fence.instance)
-    for number in touched:
-        instance = rows.instance_by_number(number)
-        if instance is not None and instance.request is not None:
+            touched[fence.instance] = instance
+    for instance in touched.values():
+        if instance.request is not None:
             obey(rows, instance, now)
-        elif instance is not None:
+        else:
             settle(rows, instance, now)
 
 
@@ -143,10 +151,21 @@ def retry(rows: Rows, instance_id: str, design: Callable[[Instance, list[Record]
     tokens = [copy(token) for token in restart.tokens]
     for token in tokens:
         # Whatever the design says: nobody holds them, and no fence of the earlier life fits again.
-        drop_claim(token)
         token.epoch = max(token.epoch, epoch)
-    rows.add_tokens(tokens)
+        token.moved_at = now
     instance.status, instance.updated_at = following, now
+    for token in tokens:
+        rest(rows, token, instance)
+    rows.add_tokens(tokens)
     instance.error = instance.halted = instance.reason = instance.actor = None
     rows.save_instance(instance)
     settle(rows, instance, now)
+
+
+def purge(rows: Rows, before: int, limit: int, after: int) -> tuple[int, int]:
+    """Delete what ended long ago, with its history and signals."""
+    ended, upto = rows.ended(before, limit, after)
+    for instance in ended:
+        rows.drop_signals(instance.instance_id)
+        rows.drop_instance(instance)
+    return len(ended), upto

@@ -54,6 +54,7 @@ class GroupCommit:
         rows: what scripts get.
         explain: makes SQLite's errors ours.
         log: looked at by the leader after each batch, when its followers have their results.
+        forget: called when a transaction is rolled back, with all that was learned in it.
     """
 
     def __init__(
@@ -62,11 +63,13 @@ class GroupCommit:
         rows: Any,
         explain: Callable[[Exception], BackendError],
         log: Log | None = None,
+        forget: Callable[[], None] = lambda: None,
     ) -> None:
         self._connection = connection
         self._rows = rows
         self._explain = explain
         self._log = log
+        self._forget = forget
         self._mutex = threading.Lock()
         # Held while the connection is in use, so that it is not closed under a transaction.
         self._seat = threading.RLock()
@@ -200,6 +203,7 @@ class GroupCommit:
             entry.error = error
 
     def _roll_back(self) -> None:
+        self._forget()
         try:
             if self._connection.in_transaction:
                 self._connection.execute("ROLLBACK")

@@ -1,139 +1,39 @@
-"""The SQL: one statement for each row access. Parameters only; names of tables are constants."""
+"""Row access over one connection: one statement each."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
-from typing import Any
 
 import msgspec
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import STEP_MASK, Move, Position, Record, Ref
-from sayiir.errors import BackendError
+from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.store.compose import resolve
-from sayiir.store.port import Fence, Instance, NewInstance, Signal, Token
-from sayiir.store.scripts.rows import Census
-
-_INSTANCE = """SELECT number, instance_id, workflow_id, definition_hash, status, CAST(input AS BLOB), created_at,
-    updated_at, output_ref, CAST(error AS BLOB), reason, actor, request, request_reason, request_actor,
-    CAST(metadata AS BLOB), priority, CAST(halted AS BLOB) FROM sayiir_instances WHERE """
-_BY_ID = _INSTANCE + "instance_id = ?"
-_BY_NUMBER = _INSTANCE + "number = ?"
-_ADD_INSTANCE = """INSERT INTO sayiir_instances
-    (instance_id, workflow_id, definition_hash, status, input, created_at, updated_at, metadata, priority)
-    VALUES (?, ?, ?, 'in_progress', ?, ?, ?, ?, ?)"""
-_SAVE_INSTANCE = """UPDATE sayiir_instances SET status = ?, updated_at = ?, output_ref = ?, error = ?, reason = ?,
-    actor = ?, request = ?, request_reason = ?, request_actor = ?, halted = ? WHERE number = ?"""
-# A token with the newest line that moved it since its row was written.
-_TOKEN = """SELECT t.instance, t.number, t.state, t.node, t.ref, t.step, t.attempt, t.iteration, t.crashes, t.keys,
-    t.parent, t.due_at, t.signal, t.owner, t.epoch, t.until, t.moved_at, n.ref, n.next, n.finished_at
-    FROM sayiir_tokens t LEFT JOIN sayiir_results n ON n.instance = t.instance AND n.ref =
-    (SELECT max(ref) FROM sayiir_results
-     WHERE instance = t.instance AND ref > (t.number << 32 | t.step) AND ref < (t.number + 1) << 32)
-    WHERE t.instance = ?"""
-_ADD_TOKEN = """INSERT INTO sayiir_tokens (state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
-    signal, owner, epoch, until, moved_at, instance, number) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
-_SAVE_TOKEN = """UPDATE sayiir_tokens SET state = ?, node = ?, ref = ?, step = ?, attempt = ?, iteration = ?,
-    crashes = ?, keys = ?, parent = ?, due_at = ?, signal = ?, owner = ?, epoch = ?, until = ?, moved_at = ?
-    WHERE instance = ? AND number = ?"""
-# The fence, the request flag and the move in one statement: no row changed means the slow path must look why.
-_STEP_TOKEN = """UPDATE sayiir_tokens SET state = 'ready', node = ?, ref = ?, step = ?, attempt = ?, iteration = ?,
-    crashes = ?, keys = ?, due_at = NULL, signal = NULL, moved_at = ?
-    WHERE instance = ? AND number = ? AND epoch = ? AND owner IS NOT NULL AND requested = 0"""
-_CENSUS = """SELECT count(owner), count(*) FILTER (WHERE owner IS NULL AND state IN ('ready', 'standing', 'backoff')),
-    count(*) FILTER (WHERE owner IS NULL AND state = 'awaiting'),
-    count(*) FILTER (WHERE owner IS NULL AND state = 'waiting') FROM sayiir_tokens WHERE instance = ?"""
-_ADD_RECORD = "INSERT INTO sayiir_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-# One write instead of two for the usual step: the fence and the request flag are looked at, the new line is the move.
-_STEP = """INSERT INTO sayiir_results SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM sayiir_tokens
-    WHERE instance = ? AND number = ? AND epoch = ? AND owner IS NOT NULL AND requested = 0 AND state = 'ready'
-    AND due_at IS NULL AND signal IS NULL AND keys IS ?"""
-_RECORDS = """SELECT ref, node, kind, iteration, attempt, status, CAST(output AS BLOB), CAST(parts AS BLOB), source,
-    CAST(error AS BLOB), worker, started_at, finished_at, superseded FROM sayiir_results WHERE instance = ?
-    ORDER BY started_at, ref"""
-_VALUE = "SELECT CAST(output AS BLOB), CAST(parts AS BLOB) FROM sayiir_results WHERE instance = ? AND ref = ?"
-_OLDEST_SIGNAL = """SELECT id, name, CAST(payload AS BLOB), sent_at FROM sayiir_signals
-    WHERE instance_id = ? AND name = ? AND consumed_at IS NULL ORDER BY id LIMIT 1"""
-
-
-def stored(value: bytes | None) -> str | bytes | None:
-    """Return JSON as text, so that SQL's own JSON functions read it, and enveloped values as they are."""
-    if value is None or value[:1] == b"\0":
-        return value
-    return value.decode()
-
-
-def _keys(keys: tuple[str, ...]) -> str | None:
-    return msgspec.json.encode(keys).decode() if keys else None
-
-
-def _instance(row: Any) -> Instance:
-    values = list(row)
-    try:
-        values[4] = State(values[4])
-    except ValueError as error:
-        raise _damaged(f"instance {values[1]!r}", error) from error
-    return Instance(*values)
-
-
-def _token(row: Any) -> Token:
-    *values, ref, following, moved_at = row
-    try:
-        values[9] = keys = () if values[9] is None else tuple(msgspec.json.decode(values[9]))
-    except (msgspec.DecodeError, TypeError) as error:
-        raise _damaged(f"token {values[1]!r} of instance number {values[0]!r}", error) from error
-    token = Token(*values)
-    if following is not None:
-        token.place(Position(following, ref, ref & STEP_MASK, keys=keys))
-        token.moved_at = moved_at
-    return token
-
-
-def _damaged(what: str, error: Exception) -> BackendError:
-    return BackendError(f"{what} cannot be read: {error}; the file is damaged, restore it from a backup")
-
-
-def _record(row: Any) -> Record:
-    values = list(row)
-    values[-1] = bool(values[-1])
-    return Record(*values)
-
-
-def _token_values(token: Token) -> tuple[Any, ...]:
-    return (
-        token.state, token.node, token.ref, token.step, token.attempt, token.iteration, token.crashes,
-        _keys(token.keys), token.parent, token.due_at, token.signal, token.owner, token.epoch, token.until,
-        token.moved_at, token.instance, token.number,
-    )  # fmt: skip
-
-
-def _record_values(number: int, record: Record, following: str | None) -> tuple[Any, ...]:
-    return (
-        number, record.ref, record.node, record.kind, record.iteration, record.attempt, record.status,
-        stored(record.output), stored(record.parts), record.source, stored(record.error), record.worker,
-        record.started_at, record.finished_at, record.superseded, following,
-    )  # fmt: skip
-
-
-def _is_plain(move: Move) -> bool:
-    """Return whether the one line of a move says all about its token: it goes on to another task with that line's value."""
-    position, records = move.position, move.records
-    return (
-        len(records) == 1 and records[0].ref == position.ref and position.attempt == 1 == position.iteration
-        and not position.crashes
-    )  # fmt: skip
+from sayiir.store.numbers import Numbers, number_of
+from sayiir.store.port import PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
+from sayiir.store.scripts.basis import MICROS
+from sayiir.store.scripts.rows import Census, Owner
+from sayiir.store.sqlite import sql
 
 
 class SqliteRows:
     """Row access over one connection."""
 
     def __init__(
-        self, connection: sqlite3.Connection, owner: int, now: Callable[[], int], alive: Callable[[int], bool]
+        self,
+        connection: sqlite3.Connection,
+        owner: int,
+        now: Callable[[], int],
+        alive: Callable[[int], bool],
+        numbers: Numbers,
     ) -> None:
         self.owner = owner
         self.now = now
         self.alive = alive
+        self._numbers = numbers
+        self._known: dict[tuple[str, str], tuple[int, Routing]] = {}
+        self._names: dict[int, tuple[str, str]] = {}
         self._execute = connection.execute
         self._executemany = connection.executemany
 
@@ -142,33 +42,38 @@ class SqliteRows:
         return None if row is None else str(row[0])
 
     def instance(self, instance_id: str) -> Instance | None:
-        row = self._execute(_BY_ID, (instance_id,)).fetchone()
-        return None if row is None else _instance(row)
+        row = self._execute(sql.BY_ID, (instance_id,)).fetchone()
+        return None if row is None else sql.instance_of(row)
 
     def instance_by_number(self, number: int) -> Instance | None:
-        row = self._execute(_BY_NUMBER, (number,)).fetchone()
-        return None if row is None else _instance(row)
+        row = self._execute(sql.BY_NUMBER, (number,)).fetchone()
+        return None if row is None else sql.instance_of(row)
 
-    def add_instance(self, new: NewInstance, now: int) -> Instance:
-        cursor = self._execute(
-            _ADD_INSTANCE,
-            (
-                new.instance_id, new.workflow_id, new.definition_hash, stored(new.input), now, now,
-                stored(new.metadata), new.priority,
-            ),
+    def add_instance(self, new: NewInstance, now: int, above: int = 0) -> Instance | None:
+        definition, number = self.add_definition(new.definition), self._numbers.next(above)
+        values = (
+            new.instance_id, definition, sql.stored(new.input), now, now, sql.stored(new.metadata), new.priority,
         )  # fmt: skip
+        while True:
+            try:
+                added = self._execute(sql.ADD_INSTANCE, (number, *values)).rowcount
+                break
+            except sqlite3.IntegrityError:
+                number = self._numbers.next(number)  # another process drew the same one
+        if not added:
+            return None
         return Instance(
-            cursor.lastrowid or 0, new.instance_id, new.workflow_id, new.definition_hash, State.IN_PROGRESS, new.input,
-            now, now, metadata=new.metadata, priority=new.priority,
+            number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
+            State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
         self._execute(
-            _SAVE_INSTANCE,
+            sql.SAVE_INSTANCE,
             (
-                instance.status.value, instance.updated_at, instance.output_ref, stored(instance.error),
+                instance.status.value, instance.updated_at, instance.output_ref, sql.stored(instance.error),
                 instance.reason, instance.actor, instance.request, instance.request_reason, instance.request_actor,
-                stored(instance.halted), instance.number,
+                sql.stored(instance.halted), instance.number,
             ),
         )  # fmt: skip
 
@@ -184,20 +89,59 @@ class SqliteRows:
         ).fetchone()
         return None if row is None else str(row[0])
 
-    def add_structure(self, workflow_id: str, definition_hash: str, structure: str) -> None:
-        self._execute(
-            "INSERT OR IGNORE INTO sayiir_definitions VALUES (?, ?, ?)", (workflow_id, definition_hash, structure)
-        )
+    def add_definition(self, definition: Definition) -> int:
+        key = definition.workflow_id, definition.definition_hash
+        number, routing = self._known.get(key, (0, None))
+        if routing is not definition.routing:
+            number = self._register(definition)
+            self._known[key] = number, definition.routing
+        return number
+
+    def _register(self, definition: Definition) -> int:
+        key = definition.workflow_id, definition.definition_hash
+        routing = msgspec.json.encode(definition.routing).decode()
+        tags = {"", *(tags for _, tags in definition.routing.values())}
+        row = self._execute(sql.DEFINITION, key).fetchone()
+        if row is None:
+            lanes = msgspec.json.encode(sorted(tags)).decode()
+            cursor = self._execute(
+                "INSERT INTO sayiir_definitions (workflow_id, definition_hash, structure, routing, lanes) "
+                "VALUES (?, ?, ?, ?, ?)",
+                (*key, definition.structure, routing, lanes),
+            )
+            return cursor.lastrowid or 0
+        number, stored_routing, stored_lanes = row
+        if stored_routing != routing:
+            lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
+            self._execute(
+                "UPDATE sayiir_definitions SET routing = ?, lanes = ? WHERE number = ?", (routing, lanes, number)
+            )
+        return int(number)
+
+    def forget(self) -> None:
+        """Forget what was learned in a transaction that was rolled back."""
+        self._known.clear()
+        self._names.clear()
+
+    def routing(self, definition: int) -> Routing:
+        row = self._execute("SELECT routing FROM sayiir_definitions WHERE number = ?", (definition,)).fetchone()
+        return msgspec.json.decode(row[0], type=Routing)
+
+    def lanes(self, definition: int) -> list[Lane]:
+        row = self._execute(
+            "SELECT definition_hash, lanes FROM sayiir_definitions WHERE number = ?", (definition,)
+        ).fetchone()
+        return [Lane(definition, row[0], tags) for tags in msgspec.json.decode(row[1])]
 
     def tokens(self, number: int) -> list[Token]:
-        return [_token(row) for row in self._execute(_TOKEN + " ORDER BY t.number", (number,))]
+        return [sql.token_of(row) for row in self._execute(sql.TOKENS, (number,))]
 
     def token(self, number: int, token: int) -> Token | None:
-        row = self._execute(_TOKEN + " AND t.number = ?", (number, token)).fetchone()
-        return None if row is None else _token(row)
+        row = self._execute(sql.ONE_TOKEN, (number, token)).fetchone()
+        return None if row is None else sql.token_of(row)
 
     def census(self, number: int) -> Census:
-        return Census(*self._execute(_CENSUS, (number,)).fetchone())
+        return Census(*self._execute(sql.CENSUS, (number,)).fetchone())
 
     def open_branches(self, number: int, parent: int) -> int:
         row = self._execute(
@@ -206,29 +150,50 @@ class SqliteRows:
         return int(row[0])
 
     def add_tokens(self, tokens: list[Token]) -> None:
-        self._executemany(_ADD_TOKEN, map(_token_values, tokens))
+        self._executemany(sql.ADD_TOKEN, map(sql.token_values, tokens))
 
     def save_token(self, token: Token) -> None:
-        self._execute(_SAVE_TOKEN, _token_values(token))
+        self._execute(sql.SAVE_TOKEN, sql.token_values(token))
 
     def step(self, fence: Fence, move: Move) -> bool:
         position, records = move.position, move.records
-        if _is_plain(move):
-            line = _record_values(fence.instance, records[0], position.node)
-            held = (fence.instance, fence.token, fence.epoch, _keys(position.keys))
-            if self._execute(_STEP, line + held).rowcount == 1:
+        if sql.is_plain(move):
+            line = sql.record_values(fence.instance, records[0], position.node)
+            held = (fence.instance, fence.token, fence.epoch, sql.keys_text(position.keys))
+            if self._execute(sql.STEP, line + held).rowcount == 1:
                 return True
         cursor = self._execute(
-            _STEP_TOKEN,
+            sql.STEP_TOKEN,
             (
                 position.node, position.ref, position.step, position.attempt, position.iteration, position.crashes,
-                _keys(position.keys), self.now(), fence.instance, fence.token, fence.epoch,
+                sql.keys_text(position.keys), self.now(), fence.instance, fence.token, fence.epoch,
             ),
         )  # fmt: skip
         if cursor.rowcount != 1:
             return False
         self.add_records(fence.instance, records)
         return True
+
+    def finish(self, fence: Fence, move: Move) -> Instance | None:
+        if fence.token:
+            return None
+        number, ref, now = fence.instance, move.position.ref, self.now()
+        rows = self._execute(sql.FINISH, (now, ref, number, number, fence.epoch)).fetchall()
+        if not rows:
+            return None
+        self.drop_tokens(number)
+        self.add_records(number, move.records)
+        instance_id, definition, input, created_at, metadata, priority = rows[0]
+        workflow_id, definition_hash = self._name(definition)
+        return Instance(
+            number, instance_id, definition, workflow_id, definition_hash, State.COMPLETED, input, created_at, now, ref,
+            metadata=metadata, priority=priority,
+        )  # fmt: skip
+
+    def _name(self, definition: int) -> tuple[str, str]:
+        if definition not in self._names:
+            self._names[definition] = self._execute(sql.NAME, (definition,)).fetchone()
+        return self._names[definition]
 
     def drop_tokens(self, number: int, parent: int | None = None) -> None:
         if parent is None:
@@ -237,14 +202,41 @@ class SqliteRows:
             self._execute("DELETE FROM sayiir_tokens WHERE instance = ? AND parent = ?", (number, parent))
 
     def mark_tokens(self, number: int, requested: bool) -> None:
-        self._execute("UPDATE sayiir_tokens SET requested = ? WHERE instance = ?", (int(requested), number))
+        self._execute(
+            "UPDATE sayiir_tokens SET requested = ?, wake_at = NULL WHERE instance = ?", (int(requested), number)
+        )
+
+    def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
+        found: list[tuple[float, int, int]] = []
+        for lane in lanes:
+            for priority in PRIORITIES:
+                key = lane.definition, lane.tags, priority, now, suspects, limit
+                # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
+                found += [
+                    (wake_at + priority * aging * MICROS, instance, token)
+                    for instance, token, wake_at in self._execute(sql.DUE, key)
+                ]
+        urgent = sorted(found)[:limit]
+        return [token for _, instance, number in urgent if (token := self.token(instance, number)) is not None]
+
+    def next_wake(self, lanes: list[Lane]) -> int | None:
+        keys = [(lane.definition, lane.tags, priority) for lane in lanes for priority in PRIORITIES]
+        wakes = [self._execute(sql.NEXT_WAKE, key).fetchone()[0] for key in keys]
+        return min((wake for wake in wakes if wake is not None), default=None)
+
+    def wake_awaiting(self, number: int, signal: str, now: int) -> None:
+        self._execute(
+            "UPDATE sayiir_tokens SET wake_at = ? WHERE instance = ? AND state = 'awaiting' AND signal = ? "
+            "AND owner IS NULL",
+            (now, number, signal),
+        )
 
     def add_records(self, number: int, records: tuple[Record, ...]) -> None:
         for record in records:
-            self._execute(_ADD_RECORD, _record_values(number, record, None))
+            self._execute(sql.ADD_RECORD, sql.record_values(number, record, None))
 
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:
-        row = self._execute(_OLDEST_SIGNAL, (instance_id, name)).fetchone()
+        row = self._execute(sql.OLDEST_SIGNAL, (instance_id, name)).fetchone()
         if row is None or (deadline is not None and row[3] >= deadline):
             return None
         return Signal(*row)
@@ -253,7 +245,7 @@ class SqliteRows:
         cursor = self._execute(
             "INSERT OR IGNORE INTO sayiir_signals (instance_id, name, payload, dedup_key, sent_at) "
             "VALUES (?, ?, ?, ?, ?)",
-            (instance_id, name, stored(payload), dedup_key, now),
+            (instance_id, name, sql.stored(payload), dedup_key, now),
         )
         return cursor.rowcount == 1
 
@@ -279,14 +271,36 @@ class SqliteRows:
 
     def value(self, number: int, ref: Ref) -> bytes:
         def fetch(ref: Ref) -> tuple[bytes | None, bytes | None] | None:
-            row: tuple[bytes | None, bytes | None] | None = self._execute(_VALUE, (number, ref)).fetchone()
+            row: tuple[bytes | None, bytes | None] | None = self._execute(sql.VALUE, (number, ref)).fetchone()
             return row
 
         row = self._execute("SELECT CAST(input AS BLOB) FROM sayiir_instances WHERE number = ?", (number,)).fetchone()
         return resolve(ref, None if row is None else row[0], fetch)
 
     def records(self, number: int) -> list[Record]:
-        return [_record(row) for row in self._execute(_RECORDS, (number,))]
+        return [sql.record_of(row) for row in self._execute(sql.RECORDS, (number,))]
+
+    def owners(self) -> list[Owner]:
+        return [Owner(*row) for row in self._execute("SELECT owner, name, beat_at FROM sayiir_owners")]
+
+    def owned(self, owner: int) -> list[Token]:
+        return [sql.token_of(row) for row in self._execute(sql.OWNED, (owner,))]
+
+    def beat(self, now: int) -> None:
+        self._execute("UPDATE sayiir_owners SET beat_at = ? WHERE owner = ?", (now, self.owner))
+
+    def drop_owner(self, owner: int) -> None:
+        self._execute("DELETE FROM sayiir_owners WHERE owner = ?", (owner,))
+
+    def find(self, query: Query) -> list[Instance]:
+        where, values = sql.conditions(query)
+        return [sql.instance_of(row) for row in self._execute(sql.FOUND + where, values)]
+
+    def ended(self, before: int, limit: int, after: int) -> tuple[list[Instance], int]:
+        # In order of creation, which nobody ends before: no index of its own that every end would have to write.
+        values = after, number_of(before), before, limit
+        found = [sql.instance_of(row) for row in self._execute(sql.ENDED, values)]
+        return found, found[-1].number if len(found) == limit else 0
 
     def supersede(self, number: int, refs: tuple[Ref, ...]) -> None:
         self._executemany(

@@ -16,6 +16,7 @@ from sayiir.clock import SYSTEM_CLOCK, Clock
 from sayiir.core.values import MAX_BYTES
 from sayiir.errors import BackendError
 from sayiir.store.base import ScriptedStore
+from sayiir.store.numbers import Numbers
 from sayiir.store.sqlite.commit import DRIVER_ERRORS, GroupCommit
 from sayiir.store.sqlite.filesystem import file_system, is_network
 from sayiir.store.sqlite.migrate import migrate
@@ -80,6 +81,7 @@ class SqliteBackend(ScriptedStore):
         self._log: Log | None = None
         self._owners: Owners | None = None
         self._version = 0
+        self._numbers = Numbers(clock)
         try:
             self._open()
         except DRIVER_ERRORS as error:
@@ -104,11 +106,11 @@ class SqliteBackend(ScriptedStore):
         migrate(self._writer, self.path, self.clock.now())
         self._owners = Owners(None if self._in_memory else self.path + "-owners")
         self.worker_name = f"{socket.gethostname()}:{self._pid}"
-        self._rows = SqliteRows(self._writer, 0, self.clock.now, self._owners.alive)
+        self._rows = SqliteRows(self._writer, 0, self.clock.now, self._owners.alive, self._numbers)
         self._register()
         if not self._in_memory:
             self._log = Log(self.path, self._writer, self._connect)
-        self._group = GroupCommit(self._writer, self._rows, self._explain, self._log)
+        self._group = GroupCommit(self._writer, self._rows, self._explain, self._log, self._rows.forget)
 
     def _register(self) -> None:
         """Become an owner of claims, shown as alive from now on."""
@@ -116,7 +118,8 @@ class SqliteBackend(ScriptedStore):
         assert self._owners is not None  # noqa: S101 -- likewise
         while True:
             cursor = self._writer.execute(
-                "INSERT INTO sayiir_owners (name, started_at) VALUES (?, ?)", (self.worker_name, self.clock.now())
+                "INSERT INTO sayiir_owners (name, started_at, beat_at) VALUES (?, ?, ?)",
+                (self.worker_name, self.clock.now(), self.clock.now()),
             )
             self._owner = self._rows.owner = cursor.lastrowid or 0
             if self._owners.hold(self._owner):
@@ -185,7 +188,8 @@ class SqliteBackend(ScriptedStore):
                 if self._reader is None:
                     connection = self._connect()
                     assert self._owners is not None  # noqa: S101 -- made with the writer
-                    self._reader = connection, SqliteRows(connection, self._owner, self.clock.now, self._owners.alive)
+                    rows = SqliteRows(connection, self._owner, self.clock.now, self._owners.alive, self._numbers)
+                    self._reader = connection, rows
                 connection, rows = self._reader
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")  # an interruption fell between the last BEGIN and what followed

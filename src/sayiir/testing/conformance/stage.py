@@ -17,7 +17,20 @@ import pytest
 
 from sayiir.core.lifecycle import State
 from sayiir.core.plan import COMPLETE, RUN
-from sayiir.core.records import Arrive, Await, Decision, Fail, Fork, Move, Position, Record, Wait, ref_of
+from sayiir.core.records import (
+    Arrive,
+    Await,
+    Decision,
+    Definition,
+    Fail,
+    Fork,
+    Move,
+    Position,
+    Record,
+    Routing,
+    Wait,
+    ref_of,
+)
 from sayiir.errors import ClaimLostError
 from sayiir.store.port import (
     Beat,
@@ -40,6 +53,8 @@ HASH = "hash-1"
 STRUCTURE = 'sayiir definition 1\nflow "w"\n  task "one"\n'
 ERROR = b'{"error_type":"ValueError","message":"no","task_id":"one","node_id":"one"}'
 T = TypeVar("T")
+
+ROUTING: Routing = {}
 
 
 class Hand:
@@ -197,11 +212,14 @@ class StoreSuite:
 
     def new(self, instance_id: str = "a", **more: Any) -> NewInstance:
         """Return what `create` is given."""
-        fields: dict[str, Any] = {
-            "workflow_id": "w", "definition_hash": HASH, "structure": STRUCTURE, "input": b'{"n":1}',
-            "position": Position("one"), "is_task": True,
-        }  # fmt: skip
-        return NewInstance(instance_id, **{**fields, **more})
+        definition = Definition(
+            more.pop("workflow_id", "w"),
+            more.pop("definition_hash", HASH),
+            more.pop("structure", STRUCTURE),
+            more.pop("routing", ROUTING),
+        )
+        fields: dict[str, Any] = {"input": b'{"n":1}', "position": Position("one"), "is_task": True, **more}
+        return NewInstance(instance_id, definition, **fields)
 
     def submit(self, instance_id: str = "a", policy: ConflictPolicy = "fail", **more: Any) -> Created:
         """Create an instance that nobody runs yet."""

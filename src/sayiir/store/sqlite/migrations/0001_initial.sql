@@ -2,19 +2,24 @@
 -- Times are microseconds since 1970 (UTC). A reference names a value inside an instance: token << 32 | step; 0 is the input.
 -- Value columns hold JSON text, or a BLOB that begins with the envelope of docs/FORMAT.md.
 
+-- `routing` is JSON: node → [priority, tags], for tasks that declare either, as the newest registration says. `lanes` is
+-- a JSON array of all tags texts that tokens of this definition were ever stored with.
 CREATE TABLE sayiir_definitions (
+    number INTEGER PRIMARY KEY,
     workflow_id TEXT NOT NULL,
     definition_hash TEXT NOT NULL,
     structure TEXT NOT NULL,
-    PRIMARY KEY (workflow_id, definition_hash)
-) WITHOUT ROWID;
+    routing TEXT NOT NULL,
+    lanes TEXT NOT NULL,
+    UNIQUE (workflow_id, definition_hash)
+);
 
--- AUTOINCREMENT: a number is never used again, so a late write of a replaced instance finds nothing.
+-- `number` is made from the time by whoever creates the row, and never used again, so a late write of a replaced
+-- instance finds nothing.
 CREATE TABLE sayiir_instances (
-    number INTEGER PRIMARY KEY AUTOINCREMENT,
+    number INTEGER PRIMARY KEY,
     instance_id TEXT NOT NULL UNIQUE,
-    workflow_id TEXT NOT NULL,
-    definition_hash TEXT NOT NULL,
+    definition INTEGER NOT NULL,
     status TEXT NOT NULL,
     input NOT NULL,
     created_at INTEGER NOT NULL,
@@ -51,9 +56,15 @@ CREATE TABLE sayiir_tokens (
     epoch INTEGER NOT NULL,
     until INTEGER,
     moved_at INTEGER NOT NULL,
+    definition INTEGER NOT NULL,
+    tags TEXT NOT NULL,
+    priority INTEGER NOT NULL,
+    wake_at INTEGER,
     requested INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, number)
 ) WITHOUT ROWID;
+-- Where workers look. Claimed tokens, and those that only an event can move, are not in it.
+CREATE INDEX sayiir_tokens_due ON sayiir_tokens (definition, tags, priority, wake_at) WHERE wake_at IS NOT NULL;
 
 -- Append-only history: every attempt that ended and every structure that was passed. Each value is written once.
 -- A line with `next` has also moved its token: it stands there now, although its row was not written again.
@@ -94,5 +105,6 @@ CREATE UNIQUE INDEX sayiir_signals_dedup ON sayiir_signals (instance_id, name, d
 CREATE TABLE sayiir_owners (
     owner INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
-    started_at INTEGER NOT NULL
+    started_at INTEGER NOT NULL,
+    beat_at INTEGER NOT NULL
 );

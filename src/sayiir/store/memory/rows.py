@@ -1,34 +1,23 @@
-"""The store in memory: a real store with everything but durability.
-
-Rows are the live objects themselves, so saving them is nothing; one lock makes a verb a transaction. Scripts look
-before they write, so there is nothing to roll back.
-"""
+"""Rows in memory: the live objects themselves, so saving them is nothing."""
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
+import heapq
+import itertools
 from collections import deque
-from collections.abc import Callable
-from typing import Any, TypeVar
 
 import msgspec
 
-from sayiir.clock import SYSTEM_CLOCK, Clock
-from sayiir.core.lifecycle import State
-from sayiir.core.records import STEP_BITS, Move, Position, Record, Ref
-from sayiir.core.values import MAX_BYTES
+from sayiir.clock import Clock
+from sayiir.core.lifecycle import TERMINAL, State
+from sayiir.core.records import STEP_BITS, Definition, Move, Position, Record, Ref, Routing
 from sayiir.errors import BackendError
-from sayiir.store import scripts
-from sayiir.store.base import ScriptedStore
 from sayiir.store.compose import resolve
-from sayiir.store.hints import Hints
-from sayiir.store.port import Fence, Instance, Moved, NewInstance, Signal, Token
-from sayiir.store.scripts.rows import Census
-from sayiir.store.uninterrupted import uninterrupted
+from sayiir.store.port import PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
+from sayiir.store.scripts.basis import MICROS
+from sayiir.store.scripts.rows import Census, Owner
 
-T = TypeVar("T")
+WORKER = "memory"
 
 
 class MemoryRows:
@@ -47,7 +36,10 @@ class MemoryRows:
         self._queues: dict[tuple[str, str], deque[Signal]] = {}
         self._names: dict[str, set[str]] = {}
         self._dedup: dict[str, set[tuple[str, str]]] = {}
-        self._structures: dict[tuple[str, str], str] = {}
+        self._definitions: dict[tuple[str, str], _Known] = {}
+        self._by_definition: list[_Known] = []
+        self._lines: dict[tuple[int, str, int], list[tuple[int, int, int]]] = {}
+        self._beat_at = clock.now()
 
     def now(self) -> int:
         return self._clock.now()
@@ -56,7 +48,7 @@ class MemoryRows:
         return owner == self.owner
 
     def owner_name(self, owner: int) -> str | None:
-        return InMemoryBackend.worker_name
+        return WORKER
 
     def instance(self, instance_id: str) -> Instance | None:
         return self._instances.get(instance_id)
@@ -64,11 +56,15 @@ class MemoryRows:
     def instance_by_number(self, number: int) -> Instance | None:
         return self._by_number.get(number)
 
-    def add_instance(self, new: NewInstance, now: int) -> Instance:
+    def add_instance(self, new: NewInstance, now: int, above: int = 0) -> Instance | None:
+        if new.instance_id in self._instances:
+            return None
         self._numbers += 1
+        definition = new.definition
         instance = Instance(
-            self._numbers, new.instance_id, new.workflow_id, new.definition_hash, State.IN_PROGRESS, new.input, now, now,
-            metadata=new.metadata, priority=new.priority,
+            self._numbers, new.instance_id, self.add_definition(definition), definition.workflow_id,
+            definition.definition_hash, State.IN_PROGRESS, new.input, now, now, metadata=new.metadata,
+            priority=new.priority,
         )  # fmt: skip
         self._instances[new.instance_id] = self._by_number[self._numbers] = instance
         self._records[self._numbers] = {}
@@ -84,10 +80,26 @@ class MemoryRows:
         self._requested.discard(instance.number)
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
-        return self._structures.get((workflow_id, definition_hash))
+        known = self._definitions.get((workflow_id, definition_hash))
+        return None if known is None else known.definition.structure
 
-    def add_structure(self, workflow_id: str, definition_hash: str, structure: str) -> None:
-        self._structures.setdefault((workflow_id, definition_hash), structure)
+    def add_definition(self, definition: Definition) -> int:
+        key = definition.workflow_id, definition.definition_hash
+        known = self._definitions.get(key)
+        if known is None:
+            known = self._definitions[key] = _Known(len(self._definitions) + 1, definition)
+            self._by_definition.append(known)
+        if known.definition.routing is not definition.routing or not known.lanes:
+            known.definition = definition
+            known.lanes |= {"", *(tags for _, tags in definition.routing.values())}
+        return known.number
+
+    def routing(self, definition: int) -> Routing:
+        return self._by_definition[definition - 1].definition.routing
+
+    def lanes(self, definition: int) -> list[Lane]:
+        known = self._by_definition[definition - 1]
+        return [Lane(definition, known.definition.definition_hash, tags) for tags in sorted(known.lanes)]
 
     def tokens(self, number: int) -> list[Token]:
         return sorted(self._tokens.get(number, {}).values(), key=lambda token: token.number)
@@ -114,9 +126,16 @@ class MemoryRows:
     def add_tokens(self, tokens: list[Token]) -> None:
         for token in tokens:
             self._tokens[token.instance][token.number] = token
+            self.save_token(token)
 
     def save_token(self, token: Token) -> None:
-        pass
+        if token.wake_at is not None:
+            self._stand_in_line(token, token.wake_at)
+
+    def _stand_in_line(self, token: Token, wake_at: int) -> None:
+        line = self._lines.setdefault((token.definition, token.tags, token.priority), [])
+        # Entries are never taken out of the middle: one that its token has left is passed over when it is met.
+        heapq.heappush(line, (wake_at, token.instance, token.number))
 
     def step(self, fence: Fence, move: Move) -> bool:
         if not self.step_token(fence, move.position, self.now()):
@@ -135,6 +154,51 @@ class MemoryRows:
         token.moved_at = now
         return True
 
+    def finish(self, fence: Fence, move: Move) -> Instance | None:
+        return None  # the general way is as quick here
+
+    def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
+        found: list[Token] = []
+        for lane in lanes:
+            for priority in PRIORITIES:
+                line = self._lines.get((lane.definition, lane.tags, priority))
+                found += self._front(line, now, limit, suspects) if line else []
+        found.sort(key=lambda token: ((token.wake_at or 0) + token.priority * aging * MICROS, token.instance, token.number))
+        return found[:limit]
+
+    def _front(self, line: list[tuple[int, int, int]], now: int, limit: int, suspects: bool) -> list[Token]:
+        found, met = list[Token](), list[tuple[int, int, int]]()
+        while line and line[0][0] <= now and len(found) < limit:
+            entry = heapq.heappop(line)
+            token = self._standing(entry)
+            if token is not None and entry not in met:
+                met.append(entry)
+                found += [token] if suspects or not token.crashes else []
+        for entry in met:  # whoever is taken leaves the line by that
+            heapq.heappush(line, entry)
+        return found
+
+    def _standing(self, entry: tuple[int, int, int]) -> Token | None:
+        wake_at, instance, number = entry
+        token = self._tokens.get(instance, {}).get(number)
+        return token if token is not None and token.wake_at == wake_at else None
+
+    def next_wake(self, lanes: list[Lane]) -> int | None:
+        wakes = []
+        for lane in lanes:
+            for priority in PRIORITIES:
+                line = self._lines.get((lane.definition, lane.tags, priority), [])
+                while line and self._standing(line[0]) is None:
+                    heapq.heappop(line)
+                wakes += [line[0][0]] if line else []
+        return min(wakes, default=None)
+
+    def wake_awaiting(self, number: int, signal: str, now: int) -> None:
+        for token in self._tokens[number].values():
+            if token.state == "awaiting" and token.signal == signal and token.owner is None:
+                token.wake_at = now
+                self.save_token(token)
+
     def drop_tokens(self, number: int, parent: int | None = None) -> None:
         tokens = self._tokens[number]
         for key in [key for key, token in tokens.items() if parent is None or token.parent == parent]:
@@ -144,6 +208,8 @@ class MemoryRows:
 
     def mark_tokens(self, number: int, requested: bool) -> None:
         (self._requested.add if requested else self._requested.discard)(number)
+        for token in self._tokens[number].values():
+            token.wake_at = None
 
     def add_records(self, number: int, records: tuple[Record, ...]) -> None:
         kept = self._records[number]
@@ -194,6 +260,37 @@ class MemoryRows:
     def records(self, number: int) -> list[Record]:
         return sorted(self._records.get(number, {}).values(), key=lambda record: (record.started_at, record.ref))
 
+    def owners(self) -> list[Owner]:
+        return [Owner(owner, WORKER, self._beat_at) for owner in range(1, self.owner + 1)]
+
+    def owned(self, owner: int) -> list[Token]:
+        return [token for tokens in self._tokens.values() for token in tokens.values() if token.owner == owner]
+
+    def beat(self, now: int) -> None:
+        self._beat_at = now
+
+    def drop_owner(self, owner: int) -> None:
+        pass
+
+    def find(self, query: Query) -> list[Instance]:
+        newest = sorted(self._instances.values(), key=lambda instance: -instance.number)
+        fitting = (instance for instance in newest if _fits(instance, query))
+        return [
+            msgspec.structs.replace(instance, input=b"", error=None, halted=None)
+            for instance in itertools.islice(fitting, query.limit)
+        ]
+
+    def ended(self, before: int, limit: int, after: int) -> tuple[list[Instance], int]:
+        old = sorted(
+            (
+                instance
+                for instance in self._instances.values()
+                if instance.number > after and instance.status in TERMINAL and instance.updated_at < before
+            ),
+            key=lambda instance: instance.number,
+        )
+        return old[:limit], old[limit - 1].number if len(old) > limit else 0
+
     def supersede(self, number: int, refs: tuple[Ref, ...]) -> None:
         kept = self._records[number]
         for ref in refs:
@@ -201,11 +298,40 @@ class MemoryRows:
             kept[ref] = msgspec.structs.replace(kept[ref], superseded=True)
 
 
-class _TransientRows(MemoryRows):
+class _Known:
+    """A definition that was used, and all tags that its tokens were stored with."""
+
+    def __init__(self, number: int, definition: Definition) -> None:
+        self.number = number
+        self.definition = definition
+        self.lanes: set[str] = set()
+
+
+def _fits(instance: Instance, query: Query) -> bool:
+    metadata = {} if instance.metadata is None else msgspec.json.decode(instance.metadata)
+    wanted = query.metadata or {}
+    return (
+        (query.statuses is None or instance.status in query.statuses)
+        and (query.workflow_id is None or instance.workflow_id == query.workflow_id)
+        and instance.instance_id.startswith(query.id_prefix or "")
+        and (query.created_after is None or instance.created_at >= query.created_after)
+        and (query.created_before is None or instance.created_at < query.created_before)
+        and (query.below is None or instance.number < query.below)
+        and (not wanted or (isinstance(metadata, dict) and all(
+            key in metadata and metadata[key] == value and isinstance(metadata[key], bool) == isinstance(value, bool)
+            for key, value in wanted.items()
+        )))
+    )  # fmt: skip
+
+
+class TransientRows(MemoryRows):
     """Rows that forget each value as soon as its token has gone on, so that a long loop does not pile up."""
 
     _spent: Ref = 0
     """The value that the step under way leaves behind."""
+
+    def save_token(self, token: Token) -> None:
+        pass  # no worker looks here
 
     def step_token(self, fence: Fence, position: Position, now: int) -> bool:
         token = self.token(fence.instance, fence.token)
@@ -221,82 +347,3 @@ class _TransientRows(MemoryRows):
         # A route's envelope that this step wrapped around the value is still made of it.
         if spent and all(record.parts is None for record in records):
             self._records[number].pop(spent, None)
-
-
-_ALL: weakref.WeakSet[InMemoryBackend] = weakref.WeakSet()
-
-
-def _renew_locks() -> None:
-    # A forked child has a copy of its own; the thread that may have held a lock does not exist in it.
-    for backend in _ALL:
-        backend._lock = threading.Lock()
-        backend.hints = Hints(backend.clock)
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_locks)
-
-
-class InMemoryBackend(ScriptedStore):
-    """A backend that lives as long as the object: for tests and for runs that need no durability.
-
-    Args:
-        max_value_bytes: the longest input, result or payload, as JSON; 64 MiB when not given.
-        clock: where its time comes from.
-        history: False forgets each value once it was used.
-        private: True says that one run alone uses it, so that nothing watches for others.
-
-    >>> from sayiir import Flow, InMemoryBackend, run_durable_workflow
-    >>> with InMemoryBackend() as backend:
-    ...     run_durable_workflow(Flow("w").then(lambda x: x + 1).build(), "a", 1, backend).output
-    2
-    """
-
-    name = "memory"
-    worker_name = "memory"
-
-    def __init__(
-        self,
-        *,
-        max_value_bytes: int = MAX_BYTES,
-        clock: Clock = SYSTEM_CLOCK,
-        history: bool = True,
-        private: bool = False,
-    ) -> None:
-        super().__init__(clock, max_value_bytes)
-        self.private = private
-        self._rows = MemoryRows(clock) if history else _TransientRows(clock)
-        self._lock = threading.Lock()
-        _ALL.add(self)
-
-    def checkpoint(self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False) -> Moved:
-        """Write what happened and move the token (see the port); the hot verb, without the detours."""
-        if self.private:  # an interrupted run takes its store with it, so nothing can be left half done
-            with self._lock:
-                moved = scripts.checkpoint(self._rows, fence, move, consume, hold)
-        else:
-            with uninterrupted, self._lock:
-                moved = scripts.checkpoint(self._rows, fence, move, consume, hold)
-        if moved.kind != "continue":
-            self.hints.notify()
-        return moved
-
-    def _write(self, script: Callable[[Any], T]) -> T:
-        # Nothing rolls back here, so a change must not be interrupted half way.
-        with uninterrupted, self._lock:
-            return script(self._rows)
-
-    def _read(self, script: Callable[[Any], T]) -> T:
-        with self._lock:
-            return script(self._rows)
-
-    def abandon(self) -> None:
-        """Make every claim of the past look like a dead process's, as a crash would; for tests."""
-        with self._lock:
-            self._rows.owner += 1
-
-    def close(self) -> None:
-        """Nothing is held; kept for symmetry."""
-
-    def __repr__(self) -> str:
-        return "InMemoryBackend()"

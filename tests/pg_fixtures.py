@@ -1,0 +1,58 @@
+"""The fixtures of PostgreSQL: a server for each process of pytest (it starts in a second), a database for each test.
+
+A missing PgBouncer skips the tests that need it, and one line at the end of the run says how to get it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.bouncer import HOW, Bouncer
+from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import Proxy
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server that forces nothing to the disk, for everything but durability."""
+    with PostgresServer(fast=True) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def durable_postgres() -> Iterator[PostgresServer]:
+    """A server that commits as in production."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def pg_url(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of an empty database, dropped after the test."""
+    with postgres.database() as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def bouncer(postgres: PostgresServer) -> Iterator[Bouncer]:
+    """A PgBouncer before `postgres`; `bouncer.through(pg_url)` is the test's database through it."""
+    if not Bouncer.available():
+        pytest.skip(HOW)
+    with Bouncer(postgres) as bouncer:
+        yield bouncer
+
+
+@pytest.fixture
+def proxy(postgres: PostgresServer) -> Iterator[Proxy]:
+    """A proxy before `postgres`; `proxy.through(pg_url)` is the test's database through it."""
+    with Proxy("127.0.0.1", postgres.port) as proxy:
+        yield proxy
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly what was left out."""
+    left_out = sum(HOW in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
+    if left_out:
+        terminalreporter.write_line(f"NOT TESTED, {left_out} tests: {HOW}", red=True, bold=True)
