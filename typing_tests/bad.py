@@ -127,6 +127,9 @@ def runs() -> None:
     run_durable_workflow(numbers, "a", "five")  # wrong: the first task takes an int
     run_workflow(numbers, 5, conflict_policy="maybe")  # wrong: no such policy
     client.submit(numbers, "a", "five")  # wrong: the first task takes an int
+    client.submit_many(numbers, [("a", "five")])  # wrong: likewise
+    client.find(status="done")  # wrong: there is no such status
+    client.find_all(limit=5)  # wrong: all of them
     client.submit(orders, "a", [1])  # wrong: the first task takes an Order
 
 

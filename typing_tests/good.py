@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, TypedDict, assert_type
 
 import msgspec
@@ -298,6 +299,13 @@ def runs() -> None:
     client.submit(numbers, "c", 5)
     client.submit(orders, "d", {"id": 1})
     client.submit(orders, "e", Order(1), priority=1)
+    assert_type(client.submit_many(numbers, [("h", 5), ("i", 6)]), list[WorkflowStatus])
+    client.submit_many(orders, ((f"order-{n}", Order(n)) for n in range(3)), priority=1)
+    for found in client.find(status=["failed", "paused"], workflow_id=orders, metadata={"team": "x", "size": 1}):
+        assert_type(found, WorkflowStatus)
+    assert_type(client.find(status="failed", limit=5).next_cursor, str | None)
+    assert_type(list(client.find_all(id_prefix="order-", created_after=None)), list[WorkflowStatus])
+    assert_type(client.purge(older_than=timedelta(days=7), batch=10), int)
 
 
 def results(status: WorkflowStatus) -> None:
@@ -318,5 +326,9 @@ async def awaited() -> None:
     assert_type(await arun_durable_workflow(numbers, "f", 5), WorkflowStatus)
     aclient = AsyncWorkflowClient(backend)
     await aclient.submit(orders, "g", Order(1))
+    assert_type(await aclient.submit_many(numbers, [("j", 5)]), list[WorkflowStatus])
+    async for found in aclient.find_all(status="failed"):
+        assert_type(found, WorkflowStatus)
+    assert_type((await aclient.find(limit=5, id_prefix="o")).next_cursor, str | None)
     assert_type(await aclient.get_task_result("a", bill), Receipt | None)
     assert_type(await aclient.result("a", type=Receipt), Receipt)

@@ -53,14 +53,19 @@ if TYPE_CHECKING:
         asend_signal,
         aunpause_workflow,
     )
+    from sayiir.store.postgres import PostgresBackend
     from sayiir.store.sqlite import SqliteBackend
     from sayiir.tracing import init_tracing, shutdown_tracing
+    from sayiir.worker import Worker, WorkerHandle
 
 __version__ = "0.1.0"
 
 _LAZY = {
     "AsyncWorkflowClient": "sayiir.aio",
+    "PostgresBackend": "sayiir.store.postgres",
     "SqliteBackend": "sayiir.store.sqlite",
+    "Worker": "sayiir.worker",
+    "WorkerHandle": "sayiir.worker",
     "acancel_workflow": "sayiir.aio",
     "apause_workflow": "sayiir.aio",
     "aresume_workflow": "sayiir.aio",
@@ -92,6 +97,7 @@ __all__ = [
     "NodeInfo",
     "NonRetryableError",
     "OnMax",
+    "PostgresBackend",
     "RetryPolicy",
     "RouteError",
     "SchemaVersionError",
@@ -103,7 +109,9 @@ __all__ = [
     "TaskMetadata",
     "TaskTimeoutError",
     "TimelineEntry",
+    "Worker",
     "WorkerCrashError",
+    "WorkerHandle",
     "Workflow",
     "WorkflowClient",
     "WorkflowError",

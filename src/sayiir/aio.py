@@ -7,11 +7,14 @@ where the caller's clients and sessions live. Cancelling the await calls the run
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any, Literal, TypeVar, overload
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from itertools import islice
+from typing import Any, Literal, TypeVar, Unpack, overload
 
-from sayiir.client import WorkflowClient
+from sayiir.client import Page, Wanted, WorkflowClient
+from sayiir.client.query import KEEP, MAX_PAGE
 from sayiir.core.loop import LoopResult
+from sayiir.flow.duration import Duration
 from sayiir.flow.typing import Default
 from sayiir.flow.workflow import Workflow
 from sayiir.runtime.checks import checked_policy, checked_workflow
@@ -152,10 +155,20 @@ class AsyncWorkflowClient:
         instance_id: str,
         input: In,
         *,
+        connection: Any = None,
         priority: int | None = None,
     ) -> WorkflowStatus:
-        """Store a new instance (see `WorkflowClient.submit`)."""
-        return await self._aside(lambda: self._client.submit(workflow, instance_id, input, priority=priority))
+        """Store a new instance (see `WorkflowClient.submit`); on a connection of yours, in the thread of the loop."""
+        submit = self._client.submit
+        if connection is not None:
+            return submit(workflow, instance_id, input, connection=connection, priority=priority)
+        return await self._aside(lambda: submit(workflow, instance_id, input, priority=priority))
+
+    async def submit_many(
+        self, workflow: Workflow[In, Any], items: Iterable[tuple[str, In]], *, priority: int | None = None
+    ) -> list[WorkflowStatus]:
+        """Store many new instances, or none (see `WorkflowClient.submit_many`)."""
+        return await self._aside(lambda: self._client.submit_many(workflow, items, priority=priority))
 
     async def cancel(self, instance_id: str, *, reason: str | None = None, cancelled_by: str | None = None) -> None:
         """Cancel an instance (see `WorkflowClient.cancel`)."""
@@ -170,10 +183,14 @@ class AsyncWorkflowClient:
         await self._aside(lambda: self._client.unpause(instance_id))
 
     async def send_signal(
-        self, instance_id: str, signal_name: str, payload: Any, *, dedup_key: str | None = None
+        self, instance_id: str, signal_name: str, payload: Any, *, dedup_key: str | None = None, connection: Any = None
     ) -> None:
-        """Send a signal (see `WorkflowClient.send_signal`)."""
-        await self._aside(lambda: self._client.send_signal(instance_id, signal_name, payload, dedup_key=dedup_key))
+        """Send a signal (see `WorkflowClient.send_signal`); on a connection of yours, in the thread of the loop."""
+        send = self._client.send_signal
+        if connection is not None:
+            send(instance_id, signal_name, payload, dedup_key=dedup_key, connection=connection)
+        else:
+            await self._aside(lambda: send(instance_id, signal_name, payload, dedup_key=dedup_key))
 
     async def retry(
         self, instance_id: str, *, from_task: str | Callable[..., Any] | None = None, **replacement: Any
@@ -184,6 +201,21 @@ class AsyncWorkflowClient:
     async def status(self, instance_id: str) -> WorkflowStatus:
         """Return how an instance stands (see `WorkflowClient.status`)."""
         return await self._aside(lambda: self._client.status(instance_id))
+
+    async def find(self, *, limit: int = 100, cursor: str | None = None, **wanted: Unpack[Wanted]) -> Page:
+        """Return a page of the instances that fit (see `WorkflowClient.find`)."""
+        return await self._aside(lambda: self._client.find(limit=limit, cursor=cursor, **wanted))
+
+    async def find_all(self, **wanted: Unpack[Wanted]) -> AsyncIterator[WorkflowStatus]:
+        """Iterate over all instances that fit (see `WorkflowClient.find_all`)."""
+        found = self._client.find_all(**wanted)
+        while chunk := await self._aside(lambda: list(islice(found, MAX_PAGE))):
+            for status in chunk:
+                yield status
+
+    async def purge(self, *, older_than: Duration = KEEP, batch: int = 1000) -> int:
+        """Delete instances that ended long ago (see `WorkflowClient.purge`)."""
+        return await self._aside(lambda: self._client.purge(older_than=older_than, batch=batch))
 
     @overload
     async def get_task_result(

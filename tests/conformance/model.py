@@ -105,6 +105,40 @@ class Model:
             claims.append((self._take(instance, number), wake))
         return claims, busy
 
+    def in_line(self) -> dict[tuple[str, int], str]:
+        """Return what workers may take, and why it may move."""
+        return {
+            (name, number): wake
+            for name, instance in self.instances.items()
+            if not (instance.ended or instance.paused or instance.request)
+            for number, place in instance.places.items()
+            if place.right is None and place.state not in ("joining", "done")
+            if place.state != "backoff" or (place.due or 0) <= self.now  # a run would sleep it through
+            if (wake := self._wake(name, place)) is not None
+        }
+
+    def claim_due(self, given: list[tuple[str, int]], *, suspects: bool) -> list[Right]:
+        """Take what a store chose to give, which must be all of the innocent and one suspect at most."""
+        crashes = {key: self.instances[key[0]].places[key[1]].crashes for key in self.in_line()}
+        suspected = {key for key, count in crashes.items() if count}
+        assert len(set(given)) == len(given)
+        assert set(given) - suspected == set(crashes) - suspected
+        assert len(set(given) & suspected) == bool(suspected and suspects)
+        return [self._take(self.instances[name], number) for name, number in given]
+
+    def sweep(self) -> bool:
+        """Free what the dead hold; return whether there was anything."""
+        freed = False
+        for instance in self.instances.values():
+            for number, place in list(instance.places.items()):
+                if instance.ended is None and place.right is not None and not place.alive:
+                    freed = True
+                    self._note_crash(instance, number)
+                    place.right = None
+                    if instance.request is not None:
+                        self._take_effect(instance)
+        return freed
+
     def move(self, right: Right, kind: str, seconds: float | None = None, signal: tuple[bytes, int] | None = None) -> str:
         instance, place = right.instance, self._good(right)
         if place is None:

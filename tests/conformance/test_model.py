@@ -40,6 +40,7 @@ ENDS = st.sampled_from(["arrive", "complete", "fail"])
 lengths = st.one_of(st.none(), seconds)
 numbers = st.integers(0, 1000)
 rarely = st.sampled_from([False, False, True])
+DEFINITION = Definition("w", HASH, STRUCTURE)
 
 
 class Pair:
@@ -108,7 +109,7 @@ class StoresAgainstModel(RuleBasedStateMachine):
     )
     def create(self, name: str, policy: Any, claim: bool) -> None:
         expected, right = self.model.create(name, policy, claim=claim)
-        new = NewInstance(name, Definition("w", HASH, STRUCTURE), b"0", Position("one"), is_task=True)
+        new = NewInstance(name, DEFINITION, b"0", Position("one"), is_task=True)
         answers = self.both(lambda store: store.create(new, policy, claim=claim))
         if expected == "refused":
             assert answers == ["refused"] * 2
@@ -139,6 +140,32 @@ class StoresAgainstModel(RuleBasedStateMachine):
                 pair.signals = [claim.signal for claim in claims]
                 pair.signal = self.model.oldest(name, right.instance.places[right.number].due)
                 self.same_signal(pair)
+
+    @rule(suspects=st.booleans())
+    def claim_due(self, suspects: bool) -> None:
+        answers = []
+        for store in self.stores:
+            lanes = store.register([DEFINITION])
+            answers.append(store.claim_due(lanes, 100, aging=300.0, max_crashes=10**9, suspects=suspects).works)
+        wakes = self.model.in_line()
+        given = [(work.instance.instance_id, work.claim.fence.token) for work in answers[0]]
+        event(f"claim_due: {len(given)}")
+        rights = self.model.claim_due(given, suspects=suspects)
+        assert [(work.instance.instance_id, work.claim.fence.token) for work in answers[1]] == given
+        for right, (name, number), *works in zip(rights, given, *answers, strict=True):
+            assert {work.claim.wake for work in works} == {wakes[name, number]}
+            pair = self.hold(right, [work.claim for work in works])
+            if wakes[name, number] == "signal" and pair is not None:
+                pair.signals = [work.claim.signal for work in works]
+                pair.signal = self.model.oldest(name, right.instance.places[number].due)
+                self.same_signal(pair)
+
+    @rule()
+    def sweep(self) -> None:
+        expected = self.model.sweep()
+        answers = [store.sweep(max_crashes=10**9) for store in self.stores]
+        assert answers[0] == answers[1]
+        assert bool(answers[0]) is expected
 
     def same_signal(self, pair: Pair) -> None:
         assert pair.signal is not None
@@ -309,6 +336,7 @@ class StoresAgainstModel(RuleBasedStateMachine):
         self.model.crash()
         for store in self.stores:
             store.abandon()  # type: ignore[attr-defined]
+        self.pass_time(1e-6)  # a new maker of numbers knows only by the time which ones were given and dropped
         self.stores[1] = SqliteBackend(self.path, durability="normal", clock=self.clock)
 
     @rule(length=st.sampled_from([1e-6, 1.0, 5.0, 1000.0]))

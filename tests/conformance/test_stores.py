@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from sayiir import InMemoryBackend, SqliteBackend
 from sayiir.testing.conformance import StoreConformance
 
@@ -52,3 +54,8 @@ class TestSqliteInMemory(StoreConformance):
     def abandon(self) -> SqliteBackend:
         self.store.abandon()
         return self.store
+
+
+def test_no_test_of_the_suite_hides_another() -> None:
+    names = Counter(name for part in StoreConformance.__mro__ for name in vars(part) if name.startswith("test_"))
+    assert [name for name, count in names.items() if count > 1] == []

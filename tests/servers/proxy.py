@@ -5,6 +5,8 @@ Rules:
   encryption it declines itself, so any `sslmode` but the requiring ones works.
 - One thread with one event loop moves all bytes. Every method may be called from every other thread, and has taken effect
   when it returns.
+- A client in the same process must not wait inside of libpq itself (`pgconn.get_result()` keeps every other thread from
+  running, this one too); psycopg's own methods do not.
 - A fault that was ordered returns an event, set when it has happened: a test that does not look at it may test nothing.
 - Not counted right: COPY FROM STDIN by the extended protocol, which has one Sync more than answers. (psycopg's copy is not.)
 """

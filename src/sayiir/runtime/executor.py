@@ -1,9 +1,8 @@
 """The one executor: moves a token step by step, for every kind of run.
 
 `steps` is a generator. It asks the planner what to do, and yields what it cannot do by itself: a call that needs a loop,
-a thread or a process (`Call`), a checkpoint (`Write`), a wait (`Sleep`), a claim given back (`Release`). A driver
-answers: `drive` in a thread, `drive_async` on an event loop. Where checkpoints go and who runs the callables is the
-only difference between runs in memory, durable runs and workers.
+a thread or a process (`Call`), a checkpoint (`Write`), a wait (`Sleep`), a claim given back (`Release`). A driver answers:
+`drive` in a thread, `drive_async` on a loop, a worker's `Shift`. Only they differ between in-process runs and workers.
 """
 
 from __future__ import annotations
@@ -23,6 +22,7 @@ from sayiir.runtime.context import FRAME, Frame
 from sayiir.runtime.failure import describe, is_retryable
 from sayiir.runtime.invoke import Outcome, Returned, awaited, call, call_here, in_thread, settle
 from sayiir.runtime.run import Run
+from sayiir.runtime.runner import Runner
 from sayiir.store.port import Claim, Fence, Moved, Signal
 from sayiir.store.uninterrupted import uninterrupted
 
@@ -72,7 +72,7 @@ STOPPED = Moved("stopped")
 _UNSET = object()
 
 
-def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]:
+def steps(run: Runner, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]:
     """Move a claimed token until it is no longer the caller's, and return the last answer of the store.
 
     Args:
@@ -107,6 +107,9 @@ def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]:
                 yield Sleep(moved.due_at)
                 # The retry begins with a write: from here on a cancel must wait for the task, and a crash counts.
                 move = Move((), position, plan.RUN)
+            elif not run.keeps(position.node):
+                yield Release(fence)
+                return STOPPED
         elif moved.kind == "signal":
             move, consume = _signal(run, fence.token, position, moved.signal)
         else:
@@ -115,7 +118,7 @@ def steps(run: Run, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved]:
             return moved
 
 
-def _wake(run: Run, claim: Claim) -> Generator[Ask, Any, tuple[Move | None, Signal | None]]:
+def _wake(run: Runner, claim: Claim) -> Generator[Ask, Any, tuple[Move | None, Signal | None]]:
     """Plan the first move of a token by why it may move."""
     position, token = claim.position, claim.fence.token
     if claim.wake == "ready":
@@ -138,7 +141,7 @@ def _wake(run: Run, claim: Claim) -> Generator[Ask, Any, tuple[Move | None, Sign
     return _signal(run, token, position, claim.signal, claim.parked_at)
 
 
-def _look_again(run: Run, fence: Fence, position: Position, moved: Moved) -> tuple[Move, Signal | None]:
+def _look_again(run: Runner, fence: Fence, position: Position, moved: Moved) -> tuple[Move, Signal | None]:
     """Plan with the next signal of the name, or park again."""
     signal = run.store.peek_signal(fence, _signal_op(run, position).node.signal, moved.due_at)
     if signal is None:
@@ -146,14 +149,14 @@ def _look_again(run: Run, fence: Fence, position: Position, moved: Moved) -> tup
     return _signal(run, fence.token, position, signal)
 
 
-def _signal_op(run: Run, position: Position) -> SignalOp:
+def _signal_op(run: Runner, position: Position) -> SignalOp:
     op = run.program.ops[position.node]
     assert isinstance(op, SignalOp)  # noqa: S101 -- only a signal node awaits one
     return op
 
 
 def _signal(
-    run: Run, token: int, position: Position, signal: Signal | None, parked_at: int | None = None
+    run: Runner, token: int, position: Position, signal: Signal | None, parked_at: int | None = None
 ) -> tuple[Move, Signal]:
     assert signal is not None  # noqa: S101 -- the store said it is here
     op, now = _signal_op(run, position), run.store.now()
@@ -168,7 +171,7 @@ def _signal(
 
 
 def _attempt(
-    run: Run, fence: Fence, position: Position, raw: bytes, value: Any, *, here: bool
+    run: Runner, fence: Fence, position: Position, raw: bytes, value: Any, *, here: bool
 ) -> Generator[Ask, Any, tuple[Move | None, Any]]:
     """Run the task at the position once; the move is None when the run called it off."""
     op = run.program.ops[position.node]
@@ -197,7 +200,7 @@ def _attempt(
     return _succeeded(run, op, position, attempt, outcome.value)
 
 
-def failed(run: Run, op: TaskOp, position: Position, attempt: plan.Attempt, error: BaseException) -> Move:
+def failed(run: Runner, op: TaskOp, position: Position, attempt: plan.Attempt, error: BaseException) -> Move:
     """Plan after an exception, and keep it as the cause of what callers get."""
     retryable = is_retryable(error, op.metadata)
     run.causes[attempt.token] = error
@@ -206,7 +209,7 @@ def failed(run: Run, op: TaskOp, position: Position, attempt: plan.Attempt, erro
     )
 
 
-def _succeeded(run: Run, op: TaskOp, position: Position, attempt: plan.Attempt, value: Any) -> tuple[Move, Any]:
+def _succeeded(run: Runner, op: TaskOp, position: Position, attempt: plan.Attempt, value: Any) -> tuple[Move, Any]:
     verdict: str | None = None
     try:
         if op.loop is not None:
@@ -232,9 +235,7 @@ def _verdict(op: TaskOp, value: Any) -> tuple[str, Any]:
     )
 
 
-def _refuse(
-    run: Run, token: int, op: TaskOp, position: Position, started: int, error: SerializationError
-) -> Move:
+def _refuse(run: Runner, token: int, op: TaskOp, position: Position, started: int, error: SerializationError) -> Move:
     run.causes[token] = error
     attempt = plan.Attempt(token, run.worker, started, run.store.now())
     return plan.refused(op, position, attempt, describe(error, op, position))

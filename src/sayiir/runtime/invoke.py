@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from sayiir.core.program import TaskOp
-    from sayiir.runtime.run import Run
+    from sayiir.runtime.runner import Runner
 
 GRACE_SECS = 1.0
 """How long a timed-out or cancelled coroutine may take to clean up before it is abandoned."""
@@ -109,7 +109,7 @@ def timeout_error(op: TaskOp | Returned) -> TaskTimeoutError:
     return TaskTimeoutError(f"task {op.id!r} timed out after {limit:g}s", task_id=op.id, timeout_secs=limit)
 
 
-def call(run: Run, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
+def call(run: Runner, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
     """Call a task from a thread and wait for its outcome."""
     if op.metadata.isolation == "process" and not isinstance(op, Returned):
         from sayiir.runtime.process import call_in_child
@@ -133,7 +133,7 @@ def call_here(op: TaskOp, value: Any, frame: Frame) -> Outcome:
         FRAME.reset(token)
 
 
-def _call_bounded(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+def _call_bounded(run: Runner, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     done, box = threading.Condition(), list[Outcome]()
     context = contextvars.copy_context()
     given_up = False
@@ -163,7 +163,7 @@ def _call_bounded(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     return Outcome(error=timeout_error(op))
 
 
-def _call_coroutine(run: Run, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
+def _call_coroutine(run: Runner, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
     context = contextvars.copy_context()
     future, cancel = start_on_loop(run.loop(), awaited(run, op, value, frame), context)
     run.add_cancel(cancel)
@@ -186,7 +186,7 @@ def _call_coroutine(run: Run, op: TaskOp | Returned, value: Any, frame: Frame) -
     return outcome
 
 
-async def awaited(run: Run, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
+async def awaited(run: Runner, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcome:
     """Await an async task on the running loop, within its timeout."""
     import asyncio
 

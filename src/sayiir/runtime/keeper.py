@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.errors import BackendError
 from sayiir.runtime.log import log
-from sayiir.store.port import CLAIM_TTL
 
 if TYPE_CHECKING:
     from sayiir.runtime.run import Run
@@ -78,7 +77,7 @@ class Keeper:
                     seen = steered
                     self.look(store)
                 now = store.clock.monotonic()
-                if beaten is None or now - beaten > CLAIM_TTL / 3:
+                if beaten is None or now - beaten > store.claim_ttl / 3:
                     beaten = now
                     self.beat(store)
             except BackendError as error:

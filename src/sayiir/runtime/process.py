@@ -29,7 +29,7 @@ from sayiir.runtime.invoke import Outcome, timeout_error
 
 if TYPE_CHECKING:
     from sayiir.core.program import TaskOp
-    from sayiir.runtime.run import Run
+    from sayiir.runtime.runner import Runner
 
 _MAX_IDLE = 4
 
@@ -116,7 +116,7 @@ _IDLE: list[Child] = []
 _MUTEX = threading.Lock()
 
 
-def call_in_child(run: Run, op: TaskOp, value: Any, frame: Frame) -> Outcome:
+def call_in_child(run: Runner, op: TaskOp, value: Any, frame: Frame) -> Outcome:
     """Call a task in a child process and wait for its outcome."""
     order = _order(op, value, frame)
     with _MUTEX:

@@ -81,7 +81,7 @@ class Run:
         self.stopping = False
         self._changed = threading.Condition()
         self._fences: dict[int, Fence] = {}
-        self._cancels: list[Callable[[], None]] = []
+        self._cancels: list[Callable[[], object]] = []
         self._inbox: deque[Claim] = deque()
         self._queue: deque[Claim] = deque()
         self._active = 0
@@ -114,6 +114,10 @@ class Run:
         """Return the claims that this run holds."""
         return list(self._fences.values())
 
+    def keeps(self, node: str) -> bool:  # noqa: ARG002 -- as a worker is asked, which may leave a token
+        """Return whether a token goes on here with its next task: always."""
+        return True
+
     def sleep(self, until: int) -> None:
         """Wait until a time of the store; a cancel, a pause or the end of the run wakes it at once."""
         with self._changed:
@@ -136,7 +140,7 @@ class Run:
             if thread is not None:
                 self._blocked_loops.append(thread)
 
-    def add_cancel(self, cancel: Callable[[], None]) -> None:
+    def add_cancel(self, cancel: Callable[[], object]) -> None:
         """Note how to cancel something that is running."""
         with self._changed:
             self._cancels.append(cancel)
@@ -144,7 +148,7 @@ class Run:
         if stopping:
             cancel()
 
-    def remove_cancel(self, cancel: Callable[[], None]) -> None:
+    def remove_cancel(self, cancel: Callable[[], object]) -> None:
         """Forget it: it has ended."""
         with self._changed:
             if cancel in self._cancels:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -11,9 +11,11 @@ from sayiir.clock import Clock
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref
 from sayiir.core.values import MAX_BYTES
+from sayiir.errors import BackendError
 from sayiir.store import scripts
 from sayiir.store.hints import Hints
 from sayiir.store.port import (
+    CLAIM_TTL,
     MAX_CRASHES,
     Beat,
     Claimed,
@@ -25,6 +27,7 @@ from sayiir.store.port import (
     Lane,
     Moved,
     NewInstance,
+    Order,
     Query,
     Restart,
     Signal,
@@ -39,6 +42,8 @@ class ScriptedStore(ABC):
 
     name: str
     worker_name: str
+    claim_ttl = CLAIM_TTL
+    """Seconds until a claim that was taken or extended through this object is void (see `use_claim_ttl`)."""
     private = False
     """Whether only one run knows this store."""
     max_value_bytes = MAX_BYTES
@@ -62,6 +67,10 @@ class ScriptedStore(ABC):
     @abstractmethod
     def close(self) -> None:
         """Release everything; idempotent."""
+
+    def use_claim_ttl(self, seconds: float) -> None:
+        """Let claims that are taken or extended through this object be void after so many seconds of silence."""
+        self.claim_ttl = seconds
 
     def now(self) -> int:
         """Return the store's time in microseconds since 1970."""
@@ -119,9 +128,40 @@ class ScriptedStore(ABC):
     ) -> Moved:
         """Write what happened and move the token (see the port)."""
         moved = self._write(lambda rows: scripts.checkpoint(rows, fence, move, consume, hold, share))
-        if moved.kind != "continue":
-            self.hints.notify()
+        self._tell([moved])
         return moved
+
+    def checkpoint_many(self, orders: list[Order]) -> list[Moved | Exception]:
+        """Write many checkpoints (see the port)."""
+        return self._told_together(
+            [
+                lambda rows, one=order: scripts.checkpoint(rows, one.fence, one.move, one.consume, False, True)  # type: ignore[misc]
+                for order in orders
+            ]
+        )
+
+    def _told_together(self, work: list[Callable[[Any], Moved]]) -> list[Moved | Exception]:
+        answers = self._write_many(work)
+        self._tell(answers)
+        return answers
+
+    def _tell(self, answers: Sequence[Moved | Exception]) -> None:
+        """Wake whoever these checkpoints concern; an instance that fails ends what other branches still do."""
+        moves = [answer for answer in answers if isinstance(answer, Moved) and answer.kind != "continue"]
+        if any(move.ended is not None and move.ended.instance.status is State.FAILED for move in moves):
+            self.hints.steer()
+        elif moves:
+            self.hints.notify()
+
+    def _write_many(self, work: list[Callable[[Any], T]]) -> list[T | Exception]:
+        """Run scripts, in as few transactions as the store can; each has its own result or error."""
+        answers: list[T | Exception] = []
+        for script in work:
+            try:
+                answers.append(self._write(script))
+            except Exception as error:  # noqa: BLE001 -- handed to whom it belongs
+                answers.append(error)
+        return answers
 
     def peek_signal(self, fence: Fence, name: str, deadline: int | None) -> Signal | None:
         """Return the oldest buffered signal (see the port)."""
@@ -188,6 +228,20 @@ class ScriptedStore(ABC):
         """Return the name of the process behind a claim."""
         name: str | None = self._read(lambda rows: rows.owner_name(owner))
         return name
+
+    def within(self, connection: Any, script: Callable[[Any], T]) -> T:  # noqa: ARG002 -- a store on a database uses them
+        """Run a script in the open transaction of a caller's own connection; it is the caller who commits.
+
+        Nobody is told: who waits finds it by polling, after the commit. If the script fails nothing of it is left, and
+        the caller's transaction goes on.
+
+        Raises:
+            BackendError: the connection does not lead to this store's database, or has no open transaction.
+        """
+        raise BackendError(
+            f"{self!r} has no transactions that others could take part in; connection= needs a SqliteBackend on a file, "
+            "or PostgreSQL"
+        )
 
     def wait_for_hint(self, seen: int, timeout: float | None) -> int:
         """Block until something may have changed (see the port)."""

@@ -20,10 +20,13 @@ class Hints:
 
     def steer(self) -> None:
         """Say that runners must look: a cancel, a pause, a replacement, or a write of another process."""
+        self._steer_here()
+        self.notify()
+
+    def _steer_here(self) -> None:
         with self._steering:
             self._steered += 1
             self._steering.notify_all()
-        self.notify()
 
     def wait_steered(self, seen: int, timeout: float | None) -> int:
         """Block until the count of `steer` differs from `seen`, or for `timeout` seconds; return the count.

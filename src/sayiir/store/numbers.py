@@ -11,7 +11,8 @@ import threading
 
 from sayiir.clock import Clock
 
-_MAKER_BITS = 12
+_MAKER_BITS = 10
+"""Leaves 53 bits of microseconds: enough until the year 2255."""
 
 
 class Numbers:

@@ -165,7 +165,7 @@ class Claimed(msgspec.Struct, frozen=True):
 
 
 class Work(msgspec.Struct, frozen=True):
-    """A token that a worker got, and the instance it belongs to."""
+    """A token that a worker got, and the instance it belongs to, without its input."""
 
     instance: Instance
     claim: Claim
@@ -213,6 +213,14 @@ class Moved(msgspec.Struct, frozen=True):
 CONTINUE = Moved("continue")
 
 
+class Order(msgspec.Struct, frozen=True, gc=False):
+    """One of many checkpoints that are asked for together."""
+
+    fence: Fence
+    move: Move
+    consume: Signal | None = None
+
+
 class Beat(msgspec.Struct, frozen=True):
     """What a heartbeat learned about one claim."""
 
@@ -233,6 +241,8 @@ class Store(Protocol):
     """A place where instances live."""
 
     name: str
+    claim_ttl: float
+    """Seconds until a claim that was taken or beaten through this object is void."""
 
     def now(self) -> int:
         """Return the store's time in microseconds since 1970."""
@@ -300,6 +310,10 @@ class Store(Protocol):
         Raises:
             ClaimLostError: the fence is void; nothing was written.
         """
+        ...
+
+    def checkpoint_many(self, orders: list[Order]) -> list[Moved | Exception]:
+        """Write many checkpoints, each for itself and none held, forks shared; each is answered, or refused, alone."""
         ...
 
     def peek_signal(self, fence: Fence, name: str, deadline: int | None) -> Signal | None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sayiir.errors import BackendError
+
 if TYPE_CHECKING:
     from sayiir.store.base import ScriptedStore
 
@@ -12,7 +14,8 @@ def connect(url: str, **options: Any) -> ScriptedStore:
     """Open the backend that a URL names.
 
     Args:
-        url: "memory://", "sqlite:///relative.db", "sqlite:////absolute.db", or "sqlite://" (in memory).
+        url: "memory://", "sqlite:///relative.db", "sqlite:////absolute.db", "sqlite://" (in memory), or
+            "postgresql://user@host:5432/database".
         options: the backend's own keyword arguments.
 
     Raises:
@@ -33,8 +36,17 @@ def connect(url: str, **options: Any) -> ScriptedStore:
         from sayiir.store.sqlite import SqliteBackend
 
         return SqliteBackend(unquote(parts.path[1:]) or ":memory:", **options)
+    if parts is not None and parts.scheme in ("postgresql", "postgres"):
+        try:
+            from sayiir.store.postgres import PostgresBackend
+        except ModuleNotFoundError as error:
+            raise BackendError("PostgreSQL needs its driver: pip install 'sayiir[postgres]'") from error
+        return PostgresBackend(url, **options)
+    # A URL of another kind may hold a password.
+    shown = f"{parts.scheme}://…" if parts is not None and parts.scheme and parts.password else repr(url)
     raise ValueError(
-        f'cannot connect to {url!r}: expected "memory://", "sqlite:///relative.db" or "sqlite:////absolute.db"'
+        f'cannot connect to {shown}: expected "memory://", "sqlite:///relative.db" or "sqlite:////absolute.db", '
+        '"postgresql://user@host/database"'
     )
 
 

@@ -13,7 +13,7 @@ from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.core.records import STEP_BITS, Definition, Move, Position, Record, Ref, Routing
 from sayiir.errors import BackendError
 from sayiir.store.compose import resolve
-from sayiir.store.port import PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
+from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.scripts.basis import MICROS
 from sayiir.store.scripts.rows import Census, Owner
 
@@ -26,6 +26,7 @@ class MemoryRows:
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.owner = 1
+        self.claim_ttl = CLAIM_TTL
         self._numbers = 0
         self._signals_sent = 0
         self._instances: dict[str, Instance] = {}
@@ -161,16 +162,15 @@ class MemoryRows:
         found: list[Token] = []
         for lane in lanes:
             for priority in PRIORITIES:
-                line = self._lines.get((lane.definition, lane.tags, priority))
-                found += self._front(line, now, limit, suspects) if line else []
+                found += self._front((lane.definition, lane.tags, priority), now, limit, suspects)
         found.sort(key=lambda token: ((token.wake_at or 0) + token.priority * aging * MICROS, token.instance, token.number))
         return found[:limit]
 
-    def _front(self, line: list[tuple[int, int, int]], now: int, limit: int, suspects: bool) -> list[Token]:
-        found, met = list[Token](), list[tuple[int, int, int]]()
+    def _front(self, place: tuple[int, str, int], now: int, limit: int, suspects: bool) -> list[Token]:
+        line, found, met = self._lines.get(place, []), list[Token](), list[tuple[int, int, int]]()
         while line and line[0][0] <= now and len(found) < limit:
             entry = heapq.heappop(line)
-            token = self._standing(entry)
+            token = self._standing(place, entry)
             if token is not None and entry not in met:
                 met.append(entry)
                 found += [token] if suspects or not token.crashes else []
@@ -178,17 +178,20 @@ class MemoryRows:
             heapq.heappush(line, entry)
         return found
 
-    def _standing(self, entry: tuple[int, int, int]) -> Token | None:
+    def _standing(self, place: tuple[int, str, int], entry: tuple[int, int, int]) -> Token | None:
         wake_at, instance, number = entry
         token = self._tokens.get(instance, {}).get(number)
-        return token if token is not None and token.wake_at == wake_at else None
+        if token is None or token.wake_at != wake_at or (token.definition, token.tags, token.priority) != place:
+            return None
+        return token
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
         wakes = []
         for lane in lanes:
             for priority in PRIORITIES:
-                line = self._lines.get((lane.definition, lane.tags, priority), [])
-                while line and self._standing(line[0]) is None:
+                place = lane.definition, lane.tags, priority
+                line = self._lines.get(place, [])
+                while line and self._standing(place, line[0]) is None:
                     heapq.heappop(line)
                 wakes += [line[0][0]] if line else []
         return min(wakes, default=None)

@@ -79,8 +79,13 @@ class InMemoryBackend(ScriptedStore):
             with uninterrupted, self._lock:
                 moved = scripts.checkpoint(self._rows, fence, move, consume, hold, share)
         if moved.kind != "continue":
-            self.hints.notify()
+            self._tell([moved])
         return moved
+
+    def use_claim_ttl(self, seconds: float) -> None:
+        """Let claims be void after so many seconds of silence (see the base)."""
+        super().use_claim_ttl(seconds)
+        self._rows.claim_ttl = seconds
 
     def _write(self, script: Callable[[Any], T]) -> T:
         # Nothing rolls back here, so a change must not be interrupted half way.

@@ -12,7 +12,7 @@ a refusal leaves nothing half done. Stores with cheap row access (memory, SQLite
 """
 
 from sayiir.store.scripts.basis import lost, not_found
-from sayiir.store.scripts.move import checkpoint
+from sayiir.store.scripts.move import checkpoint, output_at_hand
 from sayiir.store.scripts.rows import Census, Rows
 from sayiir.store.scripts.start import claim, create
 from sayiir.store.scripts.steer import (
@@ -26,8 +26,9 @@ from sayiir.store.scripts.steer import (
     retry,
     send_signal,
     unpause,
+    wake_for,
 )
-from sayiir.store.scripts.work import claim_due, create_many, register, sweep
+from sayiir.store.scripts.work import claim_due, claim_these, create_many, give_up, register, sweep
 
 __all__ = [
     "Census",
@@ -35,13 +36,16 @@ __all__ = [
     "checkpoint",
     "claim",
     "claim_due",
+    "claim_these",
     "create",
     "create_many",
+    "give_up",
     "heartbeat",
     "inspect",
     "load",
     "lost",
     "not_found",
+    "output_at_hand",
     "purge",
     "register",
     "release",
@@ -51,4 +55,5 @@ __all__ = [
     "send_signal",
     "sweep",
     "unpause",
+    "wake_for",
 ]

@@ -8,7 +8,7 @@ from sayiir.core.lifecycle import TERMINAL, Event, State, next_state
 from sayiir.core.records import Record, ref_of
 from sayiir.core.structure import difference
 from sayiir.errors import ClaimLostError, DefinitionMismatchError, InstanceNotFoundError
-from sayiir.store.port import CLAIM_TTL, PRIORITY, Fence, Instance, Token, Wake
+from sayiir.store.port import PRIORITY, Fence, Instance, Token, Wake
 from sayiir.store.scripts.rows import Rows
 
 MICROS = 1_000_000
@@ -41,15 +41,19 @@ def lost(fence: Fence) -> ClaimLostError:
 
 def check_definition(rows: Rows, instance: Instance, definition_hash: str, structure: str) -> None:
     """Refuse a workflow that is not the one the instance was started with, and say what differs."""
-    if instance.definition_hash == definition_hash:
-        return
-    stored = rows.structure(instance.workflow_id, instance.definition_hash) or ""
-    differing = difference(stored, structure)
-    raise DefinitionMismatchError(
-        f"instance {instance.instance_id!r} was started with another definition of workflow "
-        f"{instance.workflow_id!r} (- stored, + given); use the stored one, or another instance id:\n{differing}",
-        instance_id=instance.instance_id,
-        workflow_id=instance.workflow_id,
+    if instance.definition_hash != definition_hash:
+        stored = rows.structure(instance.workflow_id, instance.definition_hash) or ""
+        raise mismatch(instance.instance_id, instance.workflow_id, stored, structure)
+
+
+def mismatch(instance_id: str, workflow_id: str, stored: str, given: str) -> DefinitionMismatchError:
+    """Return the error for a workflow that is not the one of the instance."""
+    differing = difference(stored, given)
+    return DefinitionMismatchError(
+        f"instance {instance_id!r} was started with another definition of workflow "
+        f"{workflow_id!r} (- stored, + given); use the stored one, or another instance id:\n{differing}",
+        instance_id=instance_id,
+        workflow_id=workflow_id,
         difference=differing,
     )
 
@@ -70,7 +74,7 @@ def held(rows: Rows, fence: Fence) -> Token | None:
 
 def take(rows: Rows, token: Token, now: int) -> None:
     """Claim a token; its new epoch makes every earlier fence void."""
-    token.owner, token.until, token.wake_at = rows.owner, now + int(CLAIM_TTL * MICROS), None
+    token.owner, token.until, token.wake_at = rows.owner, now + int(rows.claim_ttl * MICROS), None
     token.epoch += 1
     token.moved_at = now
 
@@ -82,12 +86,15 @@ def rest(rows: Rows, token: Token, instance: Instance) -> None:
     priority, token.tags = rows.routing(instance.definition).get(token.node, (None, ""))
     token.priority = priority or instance.priority or PRIORITY
     hushed = instance.request is not None or instance.status is State.PAUSED
-    token.wake_at = None if hushed else wake_time(token)
+    token.wake_at = None if hushed else wake_time(rows, token, instance)
 
 
-def wake_time(token: Token) -> int | None:
+def wake_time(rows: Rows, token: Token, instance: Instance) -> int | None:
     """Return from when on a token that nobody holds may be taken; None when only an event can tell."""
     if token.state in ("ready", "standing"):
+        return token.moved_at
+    # A signal that was found and not consumed, or came in a pause, wakes nobody a second time.
+    if token.state == "awaiting" and rows.oldest_signal(instance.instance_id, token.signal or "", token.due_at):
         return token.moved_at
     return None if token.state in ("joining", "done") else token.due_at
 

@@ -36,7 +36,7 @@ def checkpoint(
         # The other hot path; who waits for the end gets it with the answer.
         ended = rows.finish(fence, move)
         if ended is not None:
-            return Moved("finished", ended=View(ended, (), _output(rows, fence.instance, move)))
+            return Moved("finished", ended=View(ended, (), output_of(rows, fence.instance, move)))
     instance = rows.instance_by_number(fence.instance)
     token = held(rows, fence)
     if token is None or instance is None:
@@ -83,7 +83,7 @@ def _decide(
             instance.output_ref = token.ref
             rows.drop_tokens(instance.number)
             turn(rows, instance, Event.COMPLETE, now)
-            return Moved("finished", ended=View(copy(instance), (), _output(rows, instance.number, move)))
+            return Moved("finished", ended=View(copy(instance), (), output_of(rows, instance.number, move)))
         case Fail():
             instance.error = decision.error
             rows.save_token(token)
@@ -92,12 +92,18 @@ def _decide(
             return Moved("finished", ended=View(copy(instance), ()))
 
 
-def _output(rows: Rows, number: int, move: Move) -> bytes:
-    """Return the value that a completed token stands at; mostly the task has just returned it."""
-    last, ref = move.records[-1] if move.records else None, move.position.ref
-    if last is not None and last.ref == ref and last.output is not None:
-        return unpack(last.output)
-    return rows.value(number, ref)
+def output_of(rows: Rows, number: int, move: Move) -> bytes:
+    """Return the value that a completed token stands at."""
+    found = output_at_hand(move)
+    return rows.value(number, move.position.ref) if found is None else found
+
+
+def output_at_hand(move: Move) -> bytes | None:
+    """Return the value that a move leads to if the task has just returned it; mostly it has."""
+    last = move.records[-1] if move.records else None
+    if last is None or last.ref != move.position.ref or last.output is None:
+        return None
+    return unpack(last.output)
 
 
 def _park_wait(rows: Rows, instance: Instance, token: Token, wait: Wait, now: int, *, hold: bool) -> Moved:

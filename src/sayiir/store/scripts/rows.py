@@ -31,6 +31,8 @@ class Rows(Protocol):
     """Row access inside one open transaction."""
 
     owner: int
+    claim_ttl: float
+    """Seconds until a claim that is taken or extended now is void."""
 
     def now(self) -> int: ...
     def alive(self, owner: int) -> bool: ...

@@ -27,19 +27,21 @@ from sayiir.store.scripts.rows import Rows
 def create(rows: Rows, new: NewInstance, policy: ConflictPolicy, *, claim: bool) -> Created:
     """Store a new instance, or answer by the policy."""
     now = rows.now()
-    instance = rows.add_instance(new, now)
-    if instance is None:
-        existing = found(rows, new.instance_id)
+    while (instance := rows.add_instance(new, now)) is None:
+        existing = rows.instance(new.instance_id)
+        if existing is None:
+            continue  # it was replaced or purged at this moment
         if policy != "terminate_existing":
             check_definition(rows, existing, new.definition.definition_hash, new.definition.structure)
             if policy == "use_existing":
                 return Created(copy(existing), is_new=False)
-            raise exists(existing)
+            raise exists(existing.instance_id, existing.status)
         # A late write of the old run finds no token to move, since its number is never given again.
         rows.drop_signals(new.instance_id)
         rows.drop_instance(existing)
         instance = rows.add_instance(new, now, above=existing.number)
-        assert instance is not None  # noqa: S101 -- it was dropped in this transaction
+        if instance is not None:
+            break
     token = Token(instance.number, 0, "ready" if new.is_task else "standing", new.position.node, moved_at=now)
     if claim:
         token.definition = instance.definition
@@ -51,13 +53,13 @@ def create(rows: Rows, new: NewInstance, policy: ConflictPolicy, *, claim: bool)
     return Created(copy(instance), is_new=True, claim=claimed)
 
 
-def exists(instance: Instance) -> InstanceAlreadyExistsError:
+def exists(instance_id: str, status: State) -> InstanceAlreadyExistsError:
     """Return the error for an id that is taken."""
     return InstanceAlreadyExistsError(
-        f"instance {instance.instance_id!r} already exists and is {instance.status}; use another id, or "
+        f"instance {instance_id!r} already exists and is {status}; use another id, or "
         'conflict_policy="use_existing" or "terminate_existing"',
-        instance_id=instance.instance_id,
-        status=str(instance.status),
+        instance_id=instance_id,
+        status=str(status),
     )
 
 

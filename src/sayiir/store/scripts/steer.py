@@ -11,7 +11,7 @@ import msgspec
 from sayiir.core.lifecycle import TERMINAL, Event, State, next_state
 from sayiir.core.records import Record
 from sayiir.errors import InvalidStateError
-from sayiir.store.port import CLAIM_TTL, Beat, Fence, Instance, Restart, Token, View
+from sayiir.store.port import Beat, Fence, Instance, Restart, Token, View
 from sayiir.store.scripts.basis import MICROS, found, held, is_running, obey, rest, rouse, settle
 from sayiir.store.scripts.rows import Rows
 
@@ -76,12 +76,23 @@ def send_signal(rows: Rows, instance_id: str, name: str, payload: bytes, dedup_k
             status=str(instance.status),
             signal_name=name,
         )
-    now = rows.now()
-    if not rows.add_signal(instance_id, name, payload, dedup_key, now):
+    if not rows.add_signal(instance_id, name, payload, dedup_key, rows.now()):
         return False
-    if instance is not None and instance.request is None and instance.status is not State.PAUSED:
-        rows.wake_awaiting(instance.number, name, now)
+    if instance is not None:
+        _wake(rows, instance, name)
     return True
+
+
+def wake_for(rows: Rows, instance_id: str, name: str) -> None:
+    """Let workers look at the tokens that await a signal."""
+    instance = rows.instance(instance_id)
+    if instance is not None:
+        _wake(rows, instance, name)
+
+
+def _wake(rows: Rows, instance: Instance, name: str) -> None:
+    if instance.request is None and instance.status is not State.PAUSED:
+        rows.wake_awaiting(instance.number, name, rows.now())
 
 
 # --- claims kept and given back -----------------------------------------------------------------------------------
@@ -96,7 +107,7 @@ def heartbeat(rows: Rows, fences: list[Fence]) -> list[Beat]:
         if token is None:
             beats.append(Beat(fence, lost=True))
             continue
-        token.until = now + int(CLAIM_TTL * MICROS)
+        token.until = now + int(rows.claim_ttl * MICROS)
         rows.save_token(token)
         instance = rows.instance_by_number(fence.instance)
         beats.append(Beat(fence, lost=False, request=None if instance is None else instance.request))

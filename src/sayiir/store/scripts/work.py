@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from copy import copy
+from collections import Counter
 
 import msgspec
 
 from sayiir.core.lifecycle import TERMINAL, Event, State
 from sayiir.core.records import Definition, Failure
-from sayiir.errors import BackendError
-from sayiir.store.port import CLAIM_TTL, Claim, ConflictPolicy, Created, Due, Instance, Lane, NewInstance, Token, Work
-from sayiir.store.scripts.basis import MICROS, fence_of, halt, is_live, note_crash, obey, rest, settle, take, turn
+from sayiir.errors import BackendError, DeserializationError
+from sayiir.store.port import Claim, ConflictPolicy, Created, Due, Fence, Instance, Lane, NewInstance, Token, Work
+from sayiir.store.scripts.basis import (
+    MICROS,
+    check_definition,
+    fence_of,
+    halt,
+    held,
+    is_live,
+    mismatch,
+    note_crash,
+    obey,
+    rest,
+    settle,
+    take,
+    turn,
+)
 from sayiir.store.scripts.rows import Owner, Rows
-from sayiir.store.scripts.start import awake_of, create
+from sayiir.store.scripts.start import awake_of, create, exists
 
 
 def register(rows: Rows, definitions: list[Definition]) -> list[Lane]:
@@ -22,7 +36,49 @@ def register(rows: Rows, definitions: list[Definition]) -> list[Lane]:
 
 def create_many(rows: Rows, news: list[NewInstance], policy: ConflictPolicy) -> list[Created]:
     """Store many instances, or none."""
+    if policy != "terminate_existing":
+        _check_all(rows, news, policy)
     return [create(rows, new, policy, claim=False) for new in news]
+
+
+def _check_all(rows: Rows, news: list[NewInstance], policy: ConflictPolicy) -> None:
+    """Refuse before anything is written: not every store can take back what it wrote."""
+    met = dict[str, Definition]()
+    for new in news:
+        existing, first = rows.instance(new.instance_id), met.setdefault(new.instance_id, new.definition)
+        if existing is not None:
+            check_definition(rows, existing, new.definition.definition_hash, new.definition.structure)
+        if first.definition_hash != new.definition.definition_hash:
+            raise mismatch(new.instance_id, first.workflow_id, first.structure, new.definition.structure)
+        if policy == "fail" and existing is not None:
+            raise exists(new.instance_id, existing.status)
+    if policy == "fail" and len(met) < len(news):
+        twice = Counter(new.instance_id for new in news).most_common(1)[0][0]
+        raise exists(twice, State.IN_PROGRESS)
+
+
+def claim_these(rows: Rows, keys: list[tuple[int, int]], max_crashes: int) -> list[Work]:
+    """Claim these tokens, as far as they may still move; of those whose process died one only."""
+    works, now, suspects = list[Work](), rows.now(), True
+    for number, token_number in sorted(keys):
+        instance = rows.instance_by_number(number)
+        token = None if instance is None else rows.token(number, token_number)
+        if instance is None or token is None or token.owner is not None or token.wake_at is None or token.wake_at > now:
+            continue
+        if token.crashes and not suspects:
+            continue
+        suspects = suspects and not token.crashes
+        work = _claim_one(rows, instance, token, max_crashes, now)
+        works += [] if work is None else [work]
+    return works
+
+
+def give_up(rows: Rows, fence: Fence, error: Exception) -> None:
+    """End an instance whose value cannot be read: it would be claimed again and again, by everybody."""
+    instance, token = rows.instance_by_number(fence.instance), held(rows, fence)
+    if instance is not None and token is not None:
+        failure = Failure(type(error).__name__, str(error), token.node, token.node, token.attempt)
+        _fail(rows, instance, token, failure, rows.now())
 
 
 def claim_due(rows: Rows, lanes: list[Lane], limit: int, aging: float, max_crashes: int, suspects: bool) -> Due:
@@ -31,6 +87,8 @@ def claim_due(rows: Rows, lanes: list[Lane], limit: int, aging: float, max_crash
     for token in rows.due(lanes, now, limit, aging, suspects):
         instance = rows.instance_by_number(token.instance)
         assert instance is not None  # noqa: S101 -- a token never outlives its instance
+        if instance.status in TERMINAL:
+            continue  # a moment ago, by another token of it
         if token.crashes:
             if not suspects:
                 continue
@@ -53,9 +111,10 @@ def _claim_one(rows: Rows, instance: Instance, token: Token, max_crashes: int, n
         return None
     try:
         value = rows.value(instance.number, token.ref)
-    except BackendError as error:
+    except (BackendError, DeserializationError) as error:
         # It would be claimed again and again, by everybody.
-        _fail(rows, instance, token, Failure("BackendError", str(error), token.node, token.node, token.attempt), now)
+        failure = Failure(type(error).__name__, str(error), token.node, token.node, token.attempt)
+        _fail(rows, instance, token, failure, now)
         return None
     parked_at = token.moved_at
     take(rows, token, now)
@@ -64,7 +123,7 @@ def _claim_one(rows: Rows, instance: Instance, token: Token, max_crashes: int, n
         turn(rows, instance, Event.WAKE, now)
     wake, signal = awake
     claim = Claim(fence_of(token), token.position, wake, value, token.due_at, signal, parked_at)
-    return Work(copy(instance), claim)
+    return Work(msgspec.structs.replace(instance, input=b""), claim)
 
 
 # --- what the dead have left --------------------------------------------------------------------------------------
@@ -77,16 +136,18 @@ def sweep(rows: Rows, max_crashes: int) -> int:
         if owner.owner == rows.owner or _is_there(rows, owner, now):
             continue
         alive = rows.alive(owner.owner)
-        tokens = rows.owned(owner.owner)
-        for token in tokens:
-            freed += _free(rows, token, max_crashes, now)
+        for found in rows.owned(owner.owner):
+            # Looked at again: a request that took effect, or a quarantine, may have freed it with another one.
+            token = rows.token(found.instance, found.number)
+            is_held = token is not None and token.owner == owner.owner
+            freed += _free(rows, token, max_crashes, now) if token is not None and is_held else 1
         if not alive:
             rows.drop_owner(owner.owner)
     return freed
 
 
 def _is_there(rows: Rows, owner: Owner, now: int) -> bool:
-    return owner.beat_at + CLAIM_TTL * MICROS > now and rows.alive(owner.owner)
+    return owner.beat_at + rows.claim_ttl * MICROS > now and rows.alive(owner.owner)
 
 
 def _free(rows: Rows, token: Token, max_crashes: int, now: int) -> bool:

@@ -9,9 +9,19 @@ import msgspec
 
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
+from sayiir.store.columns import (
+    instance_of,
+    is_plain,
+    keys_text,
+    record_of,
+    record_values,
+    stored,
+    token_of,
+    token_values,
+)
 from sayiir.store.compose import resolve
 from sayiir.store.numbers import Numbers, number_of
-from sayiir.store.port import PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
+from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.scripts.basis import MICROS
 from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.sqlite import sql
@@ -29,6 +39,7 @@ class SqliteRows:
         numbers: Numbers,
     ) -> None:
         self.owner = owner
+        self.claim_ttl = CLAIM_TTL
         self.now = now
         self.alive = alive
         self._numbers = numbers
@@ -43,16 +54,16 @@ class SqliteRows:
 
     def instance(self, instance_id: str) -> Instance | None:
         row = self._execute(sql.BY_ID, (instance_id,)).fetchone()
-        return None if row is None else sql.instance_of(row)
+        return None if row is None else instance_of(row)
 
     def instance_by_number(self, number: int) -> Instance | None:
         row = self._execute(sql.BY_NUMBER, (number,)).fetchone()
-        return None if row is None else sql.instance_of(row)
+        return None if row is None else instance_of(row)
 
     def add_instance(self, new: NewInstance, now: int, above: int = 0) -> Instance | None:
         definition, number = self.add_definition(new.definition), self._numbers.next(above)
         values = (
-            new.instance_id, definition, sql.stored(new.input), now, now, sql.stored(new.metadata), new.priority,
+            new.instance_id, definition, stored(new.input), now, now, stored(new.metadata), new.priority,
         )  # fmt: skip
         while True:
             try:
@@ -71,9 +82,9 @@ class SqliteRows:
         self._execute(
             sql.SAVE_INSTANCE,
             (
-                instance.status.value, instance.updated_at, instance.output_ref, sql.stored(instance.error),
+                instance.status.value, instance.updated_at, instance.output_ref, stored(instance.error),
                 instance.reason, instance.actor, instance.request, instance.request_reason, instance.request_actor,
-                sql.stored(instance.halted), instance.number,
+                stored(instance.halted), instance.number,
             ),
         )  # fmt: skip
 
@@ -134,11 +145,11 @@ class SqliteRows:
         return [Lane(definition, row[0], tags) for tags in msgspec.json.decode(row[1])]
 
     def tokens(self, number: int) -> list[Token]:
-        return [sql.token_of(row) for row in self._execute(sql.TOKENS, (number,))]
+        return [token_of(row) for row in self._execute(sql.TOKENS, (number,))]
 
     def token(self, number: int, token: int) -> Token | None:
         row = self._execute(sql.ONE_TOKEN, (number, token)).fetchone()
-        return None if row is None else sql.token_of(row)
+        return None if row is None else token_of(row)
 
     def census(self, number: int) -> Census:
         return Census(*self._execute(sql.CENSUS, (number,)).fetchone())
@@ -150,23 +161,23 @@ class SqliteRows:
         return int(row[0])
 
     def add_tokens(self, tokens: list[Token]) -> None:
-        self._executemany(sql.ADD_TOKEN, map(sql.token_values, tokens))
+        self._executemany(sql.ADD_TOKEN, map(token_values, tokens))
 
     def save_token(self, token: Token) -> None:
-        self._execute(sql.SAVE_TOKEN, sql.token_values(token))
+        self._execute(sql.SAVE_TOKEN, token_values(token))
 
     def step(self, fence: Fence, move: Move) -> bool:
         position, records = move.position, move.records
-        if sql.is_plain(move):
-            line = sql.record_values(fence.instance, records[0], position.node)
-            held = (fence.instance, fence.token, fence.epoch, sql.keys_text(position.keys))
+        if is_plain(move):
+            line = record_values(fence.instance, records[0], position.node)
+            held = (fence.instance, fence.token, fence.epoch, keys_text(position.keys))
             if self._execute(sql.STEP, line + held).rowcount == 1:
                 return True
         cursor = self._execute(
             sql.STEP_TOKEN,
             (
                 position.node, position.ref, position.step, position.attempt, position.iteration, position.crashes,
-                sql.keys_text(position.keys), self.now(), fence.instance, fence.token, fence.epoch,
+                keys_text(position.keys), self.now(), fence.instance, fence.token, fence.epoch,
             ),
         )  # fmt: skip
         if cursor.rowcount != 1:
@@ -233,7 +244,7 @@ class SqliteRows:
 
     def add_records(self, number: int, records: tuple[Record, ...]) -> None:
         for record in records:
-            self._execute(sql.ADD_RECORD, sql.record_values(number, record, None))
+            self._execute(sql.ADD_RECORD, record_values(number, record, None))
 
     def oldest_signal(self, instance_id: str, name: str, deadline: int | None) -> Signal | None:
         row = self._execute(sql.OLDEST_SIGNAL, (instance_id, name)).fetchone()
@@ -245,7 +256,7 @@ class SqliteRows:
         cursor = self._execute(
             "INSERT OR IGNORE INTO sayiir_signals (instance_id, name, payload, dedup_key, sent_at) "
             "VALUES (?, ?, ?, ?, ?)",
-            (instance_id, name, sql.stored(payload), dedup_key, now),
+            (instance_id, name, stored(payload), dedup_key, now),
         )
         return cursor.rowcount == 1
 
@@ -278,13 +289,13 @@ class SqliteRows:
         return resolve(ref, None if row is None else row[0], fetch)
 
     def records(self, number: int) -> list[Record]:
-        return [sql.record_of(row) for row in self._execute(sql.RECORDS, (number,))]
+        return [record_of(row) for row in self._execute(sql.RECORDS, (number,))]
 
     def owners(self) -> list[Owner]:
         return [Owner(*row) for row in self._execute("SELECT owner, name, beat_at FROM sayiir_owners")]
 
     def owned(self, owner: int) -> list[Token]:
-        return [sql.token_of(row) for row in self._execute(sql.OWNED, (owner,))]
+        return [token_of(row) for row in self._execute(sql.OWNED, (owner,))]
 
     def beat(self, now: int) -> None:
         self._execute("UPDATE sayiir_owners SET beat_at = ? WHERE owner = ?", (now, self.owner))
@@ -294,12 +305,12 @@ class SqliteRows:
 
     def find(self, query: Query) -> list[Instance]:
         where, values = sql.conditions(query)
-        return [sql.instance_of(row) for row in self._execute(sql.FOUND + where, values)]
+        return [instance_of(row) for row in self._execute(sql.FOUND + where, values)]
 
     def ended(self, before: int, limit: int, after: int) -> tuple[list[Instance], int]:
         # In order of creation, which nobody ends before: no index of its own that every end would have to write.
         values = after, number_of(before), before, limit
-        found = [sql.instance_of(row) for row in self._execute(sql.ENDED, values)]
+        found = [instance_of(row) for row in self._execute(sql.ENDED, values)]
         return found, found[-1].number if len(found) == limit else 0
 
     def supersede(self, number: int, refs: tuple[Ref, ...]) -> None:

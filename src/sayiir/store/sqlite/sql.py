@@ -6,10 +6,7 @@ from typing import Any
 
 import msgspec
 
-from sayiir.core.lifecycle import State
-from sayiir.core.records import STEP_MASK, Move, Position, Record
-from sayiir.errors import BackendError
-from sayiir.store.port import Instance, Query, Token
+from sayiir.store.port import Query
 
 INSTANCE = """SELECT i.number, instance_id, definition, workflow_id, definition_hash, status, CAST(input AS BLOB),
     created_at, updated_at, output_ref, CAST(error AS BLOB), reason, actor, request, request_reason, request_actor,
@@ -77,80 +74,6 @@ ENDED = FOUND + """i.number > ? AND i.number < ? AND updated_at < ?
 # What a value of metadata must be to equal a given one: SQL has one type for numbers and truth values.
 METADATA = """EXISTS (SELECT 1 FROM json_each(i.metadata)
     WHERE key = ? AND type IN (SELECT value FROM json_each(?)) AND value IS ?)"""
-
-
-def stored(value: bytes | None) -> str | bytes | None:
-    """Return JSON as text, so that SQL's own JSON functions read it, and enveloped values as they are."""
-    if value is None or value[:1] == b"\0":
-        return value
-    return value.decode()
-
-
-def keys_text(keys: tuple[str, ...]) -> str | None:
-    """Return the keys of the routes around a token as text."""
-    return msgspec.json.encode(keys).decode() if keys else None
-
-
-def instance_of(row: Any) -> Instance:
-    """Return the instance of a row of INSTANCE."""
-    values = list(row)
-    try:
-        values[5] = State(values[5])
-    except ValueError as error:
-        raise _damaged(f"instance {values[1]!r}", error) from error
-    return Instance(*values)
-
-
-def token_of(row: Any) -> Token:
-    """Return the token of a row of TOKEN."""
-    *values, ref, following, moved_at = row
-    try:
-        values[9] = keys = () if values[9] is None else tuple(msgspec.json.decode(values[9]))
-    except (msgspec.DecodeError, TypeError) as error:
-        raise _damaged(f"token {values[1]!r} of instance number {values[0]!r}", error) from error
-    token = Token(*values)
-    if following is not None:
-        token.place(Position(following, ref, ref & STEP_MASK, keys=keys))
-        token.moved_at = moved_at
-    return token
-
-
-def _damaged(what: str, error: Exception) -> BackendError:
-    return BackendError(f"{what} cannot be read: {error}; the file is damaged, restore it from a backup")
-
-
-def record_of(row: Any) -> Record:
-    """Return the record of a row of RECORDS."""
-    values = list(row)
-    values[-1] = bool(values[-1])
-    return Record(*values)
-
-
-def token_values(token: Token) -> tuple[Any, ...]:
-    """Return what ADD_TOKEN and SAVE_TOKEN take."""
-    return (
-        token.state, token.node, token.ref, token.step, token.attempt, token.iteration, token.crashes,
-        keys_text(token.keys), token.parent, token.due_at, token.signal, token.owner, token.epoch, token.until,
-        token.moved_at, token.definition, token.tags, token.priority, token.wake_at, token.instance, token.number,
-    )  # fmt: skip
-
-
-def record_values(number: int, record: Record, following: str | None) -> tuple[Any, ...]:
-    """Return what ADD_RECORD takes; `following` is where the line moves its token, if it does."""
-    return (
-        number, record.ref, record.node, record.kind, record.iteration, record.attempt, record.status,
-        stored(record.output), stored(record.parts), record.source, stored(record.error), record.worker,
-        record.started_at, record.finished_at, record.superseded, following,
-    )  # fmt: skip
-
-
-def is_plain(move: Move) -> bool:
-    """Return whether the one line of a move says all about its token: it goes on to another task with that line's value."""
-    position, records = move.position, move.records
-    return (
-        len(records) == 1 and records[0].ref == position.ref and position.attempt == 1 == position.iteration
-        and not position.crashes
-    )  # fmt: skip
 
 
 def conditions(query: Query) -> tuple[str, list[Any]]:

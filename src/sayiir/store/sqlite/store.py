@@ -19,6 +19,7 @@ from sayiir.store.base import ScriptedStore
 from sayiir.store.numbers import Numbers
 from sayiir.store.sqlite.commit import DRIVER_ERRORS, GroupCommit
 from sayiir.store.sqlite.filesystem import file_system, is_network
+from sayiir.store.sqlite.guest import visit
 from sayiir.store.sqlite.migrate import migrate
 from sayiir.store.sqlite.owners import Owners
 from sayiir.store.sqlite.rows import SqliteRows
@@ -172,11 +173,21 @@ class SqliteBackend(ScriptedStore):
 
     # --- transactions ---------------------------------------------------------------------------------------------
 
+    def use_claim_ttl(self, seconds: float) -> None:
+        """Let claims be void after so many seconds of silence (see the base)."""
+        super().use_claim_ttl(seconds)
+        self._rows.claim_ttl = seconds
+
     def _write(self, script: Callable[[Any], T]) -> T:
         self._check_usable()
         assert self._group is not None  # noqa: S101 -- it is open
         result: T = self._group.run(script)
         return result
+
+    def _write_many(self, work: list[Callable[[Any], T]]) -> list[T | Exception]:
+        self._check_usable()
+        assert self._group is not None  # noqa: S101 -- it is open
+        return self._group.run_many(work)
 
     def _read(self, script: Callable[[Any], T]) -> T:
         if self._in_memory:
@@ -200,6 +211,22 @@ class SqliteBackend(ScriptedStore):
                     connection.execute("ROLLBACK")
             except DRIVER_ERRORS as error:
                 raise self._explain(error) from error
+
+    def within(self, connection: Any, script: Callable[[Any], T]) -> T:
+        """Run a script in the open transaction of a caller's own sqlite3 connection (see the base)."""
+        self._check_usable()
+        if self._in_memory:
+            raise BackendError(f"{self!r} is seen by no other connection; connection= needs a SqliteBackend on a file")
+        alive = self._rows.alive
+
+        def run(guest: Any) -> T:
+            # Rows of its own: what they learn may be rolled back with the caller's transaction.
+            return script(SqliteRows(guest, self._owner, self.clock.now, alive, self._numbers))
+
+        try:
+            return visit(connection, self.path, run)
+        except DRIVER_ERRORS as error:
+            raise self._explain(error) from error
 
     def _check_usable(self) -> None:
         if self._closed:

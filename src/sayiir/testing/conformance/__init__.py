@@ -15,7 +15,7 @@ A store's own tests derive from `StoreConformance` and say how to open it; every
             self.store.abandon()  # its claims now look like those of a dead process
             return self.reopen()
 
-Nothing in it sleeps: time is a `FakeClock`. Needs pytest.
+Nothing in it sleeps: time is a `FakeClock`, or what a store's own `pass_time` shifts. Needs pytest.
 """
 
 import pytest
@@ -31,6 +31,11 @@ _PARTS = (
     "steering",
     "states",
     "reading",
+    "standing",
+    "working",
+    "queueing",
+    "sweeping",
+    "finding",
 )
 
 # Before the parts are imported, so that a failed assertion shows its values.
@@ -38,12 +43,16 @@ pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
 from sayiir.testing.conformance.claiming import ClaimingSuite, FencingSuite  # noqa: E402
 from sayiir.testing.conformance.creating import CreatingSuite  # noqa: E402
+from sayiir.testing.conformance.finding import CreatingManySuite, FindingSuite, PurgingSuite  # noqa: E402
 from sayiir.testing.conformance.joining import JoiningSuite  # noqa: E402
 from sayiir.testing.conformance.moving import MovingSuite  # noqa: E402
+from sayiir.testing.conformance.queueing import QueueingSuite  # noqa: E402
 from sayiir.testing.conformance.reading import HintSuite, ReadingSuite, RetryingSuite  # noqa: E402
 from sayiir.testing.conformance.signalling import SignallingSuite  # noqa: E402
 from sayiir.testing.conformance.states import StatesSuite  # noqa: E402
 from sayiir.testing.conformance.steering import SteeringSuite  # noqa: E402
+from sayiir.testing.conformance.sweeping import SweepingSuite  # noqa: E402
+from sayiir.testing.conformance.working import WorkingSuite  # noqa: E402
 
 
 class StoreConformance(
@@ -58,6 +67,12 @@ class StoreConformance(
     ReadingSuite,
     RetryingSuite,
     HintSuite,
+    WorkingSuite,
+    QueueingSuite,
+    SweepingSuite,
+    CreatingManySuite,
+    FindingSuite,
+    PurgingSuite,
 ):
     """Every test of the suite; derive from it and define `open_store`, `reopen` and `abandon`."""
 

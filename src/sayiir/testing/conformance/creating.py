@@ -29,7 +29,8 @@ class CreatingSuite(StoreSuite):
         assert view.instance.definition_hash == HASH
         assert view.instance.status is State.IN_PROGRESS
         assert (view.instance.input, view.instance.metadata, view.instance.priority) == (b'{"n":1}', b'{"team":"x"}', 2)
-        assert view.instance.created_at == view.instance.updated_at == self.clock.now()
+        assert view.instance.created_at == view.instance.updated_at
+        assert self.is_now(view.instance.created_at)
         assert view.output is None
         assert self.history() == []
         assert self.store.structure("w", HASH) == STRUCTURE

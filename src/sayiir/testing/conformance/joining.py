@@ -23,7 +23,7 @@ class JoiningSuite(StoreSuite):
     @pytest.mark.parametrize("order", orders("xyz"), ids="".join)
     def test_the_last_branch_joins_in_every_order(self, order: tuple[str, ...]) -> None:
         hands = dict(zip("xyz", self.start().fork("x", "y", "z"), strict=True))
-        self.clock.advance(1)
+        self.pass_time(1)
         moves = [hands[name].arrive("x", "y", "z", output=f'"{name}"'.encode()) for name in order]
         assert [moved.kind for moved in moves] == ["arrived", "arrived", "joined"]
         (claim,) = moves[-1].claims

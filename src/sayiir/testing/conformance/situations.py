@@ -30,7 +30,7 @@ def _dead(suite: StoreSuite) -> None:
 
 def _silent(suite: StoreSuite) -> None:
     suite.start()
-    suite.clock.advance(10_000)
+    suite.pass_time(10_000)
 
 
 def _backoff_held(suite: StoreSuite) -> None:
@@ -56,7 +56,7 @@ def _signal_found(suite: StoreSuite) -> None:
 
 def _timer_claimed_by_the_dead(suite: StoreSuite) -> None:
     suite.start().wait(1)
-    suite.clock.advance(1)
+    suite.pass_time(1)
     suite.claimed()
     suite.crash()
 

@@ -37,7 +37,9 @@ from sayiir.store.port import (
     Claim,
     ConflictPolicy,
     Created,
+    Due,
     Instance,
+    Lane,
     Moved,
     NewInstance,
     Restart,
@@ -74,7 +76,8 @@ class Hand:
 
     def move(
         self, decision: Decision, node: str, *, output: bytes | None = b"null", parts: bytes | None = None,
-        consume: Signal | None = None, hold: bool = False, record: bool = True, status: str = "completed",
+        consume: Signal | None = None, hold: bool = False, share: bool = False, record: bool = True,
+        status: str = "completed",
     ) -> Moved:  # fmt: skip
         """Checkpoint: the node where the token stands has ended, it stands at `node` now, and decides.
 
@@ -88,7 +91,8 @@ class Hand:
             here.ref, None if status == "completed" else ERROR, "me", now, now,
         )  # fmt: skip
         after = Position(node, ref, step, keys=here.keys)
-        moved = self.store.checkpoint(self.fence, Move((written,) * record, after, decision), consume=consume, hold=hold)
+        done = Move((written,) * record, after, decision)
+        moved = self.store.checkpoint(self.fence, done, consume=consume, hold=hold, share=share)
         if moved.kind != "again":
             self.position = after
         return moved
@@ -130,14 +134,16 @@ class Hand:
         assert signal is not None
         return self.move(RUN, node, output=signal.payload, consume=signal)
 
-    def fork(self, *branches: str, first: int = 1, is_task: bool = True, output: bytes = b"null") -> list[Hand]:
-        """Go on to a fork; the branches get the token numbers from `first` on."""
+    def fork(
+        self, *branches: str, first: int = 1, is_task: bool = True, output: bytes = b"null", share: bool = False
+    ) -> list[Hand]:
+        """Go on to a fork; the branches get the token numbers from `first` on. Shared ones are anybody's."""
         ref = ref_of(self.fence.token, self.position.step + 1)
         children = tuple(
             (number, Position(name, ref, self.position.step + 1), is_task)
             for number, name in enumerate(branches, start=first)
         )
-        moved = self.move(Fork(children), "fork", output=output)
+        moved = self.move(Fork(children), "fork", output=output, share=share)
         assert moved.kind == "forked"
         return [Hand(self.store, claim) for claim in moved.claims]
 
@@ -167,12 +173,15 @@ class Hand:
 class StoreSuite:
     """The base of the suite's parts; a store's own tests say here how to open it.
 
-    Each test gets `clock`, a FakeClock that the store must run on, `folder`, an empty folder, and `store`.
+    Each test gets `clock`, a FakeClock that the store must run on, `folder`, an empty folder, and `store`. A store that
+    asks a server for the time overrides `pass_time` to shift that, and says with `instant` how exact it is.
     """
 
     clock: FakeClock
     folder: Path
     store: Store
+    instant = 1e-6
+    """Seconds: two moments closer than this are the same to the tests. A store whose time flows by itself says more."""
 
     def open_store(self) -> Store:
         """Open a store on `self.clock` whose data are in `self.folder`, or wherever each test finds its own."""
@@ -196,6 +205,10 @@ class StoreSuite:
             store.close()
 
     # --- what tests do --------------------------------------------------------------------------------------------
+
+    def pass_time(self, seconds: float) -> None:
+        """Let the store's time, and that of all its handles, pass."""
+        self.clock.advance(seconds)
 
     def opened(self, store: Store) -> Store:
         """Note a store to be closed at the test's end."""
@@ -240,6 +253,27 @@ class StoreSuite:
         (hand,) = self.claims(instance_id)
         return hand
 
+    def lanes(self, routing: Routing = ROUTING, **more: Any) -> list[Lane]:
+        """Register the definition of `new` with what its tasks ask for; return where its work stands."""
+        return self.store.register([self.new(routing=routing, **more).definition])
+
+    def due(self, limit: int = 100, *, lanes: list[Lane] | None = None, aging: float = 300.0, **more: Any) -> Due:
+        """Ask for work as a worker does; in the lanes of the definition of `new` when no others are given."""
+        return self.store.claim_due(self.lanes() if lanes is None else lanes, limit, aging=aging, **more)
+
+    def works(self, limit: int = 100, **more: Any) -> list[Hand]:
+        """Take work as a worker does (see `due`)."""
+        return [Hand(self.store, work.claim) for work in self.due(limit, **more).works]
+
+    def work(self, **more: Any) -> Hand:
+        """Take the one token that a worker can have."""
+        (hand,) = self.works(**more)
+        return hand
+
+    def taken(self, limit: int = 100, **more: Any) -> list[str]:
+        """Take work; return the names of its instances in the order given."""
+        return [work.instance.instance_id for work in self.due(limit, **more).works]
+
     def retry(self, instance_id: str = "a", *tokens: Token, **more: Any) -> None:
         """Bring an ended instance back: with these tokens, or one that stands ready at its first task."""
         number = self.view(instance_id).instance.number
@@ -247,6 +281,10 @@ class StoreSuite:
         self.store.retry(instance_id, lambda _instance, _records: Restart(revived, **more))
 
     # --- what tests see -------------------------------------------------------------------------------------------
+
+    def is_now(self, moment: int | None, ahead: float = 0.0) -> bool:
+        """Return whether a moment is the present one, or lies so many seconds ahead of it (behind, if negative)."""
+        return moment is not None and abs(moment - round(ahead * MICROS) - self.store.now()) < self.instant * MICROS
 
     def view(self, instance_id: str = "a") -> View:
         """Return the instance as stored."""

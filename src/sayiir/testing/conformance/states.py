@@ -47,7 +47,7 @@ class StatesSuite(StoreSuite):
         """Let an event happen; a runner's events by the hand given."""
         match event:
             case Event.WAKE:
-                self.clock.advance(10)
+                self.pass_time(10)
                 assert self.claims(), "nothing wakes"
             case Event.WAIT:
                 hand.wait(10)
@@ -71,7 +71,7 @@ class StatesSuite(StoreSuite):
         hand = self.bring(state)
         if event in _BY_RUNNER:
             # A runner's event needs a claim, which wakes what is parked; the table knows that move too.
-            self.clock.advance(10)
+            self.pass_time(10)
             hand = self.claimed()
         self.cause(event, hand)
         assert self.status() is after
@@ -81,7 +81,7 @@ class StatesSuite(StoreSuite):
         hand = self.bring(state)
         before = self.facts()
         if event is Event.WAKE:
-            self.clock.advance(10)
+            self.pass_time(10)
             assert self.claims() == []
         elif event in _BY_RUNNER:
             with pytest.raises(ClaimLostError):

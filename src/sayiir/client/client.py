@@ -1,24 +1,27 @@
-"""`WorkflowClient` and the steering functions: submit, control, ask. Nothing here runs a task."""
+"""`WorkflowClient`: submit, control, find, ask. Nothing here runs a task."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from copy import copy
-from typing import Any, Literal, TypeVar, get_args, get_origin, overload
+from datetime import datetime
+from typing import Any, Literal, TypeVar, Unpack, overload
 
+from sayiir.client.query import KEEP, Page, Scalar, Wanted, find_all, find_page, purge
+from sayiir.client.results import task_name, task_result, timeline
+from sayiir.client.submit import Intake, submitted
 from sayiir.core.loop import LoopResult
-from sayiir.core.program import DelayOp, ForkOp, Op, TaskOp
-from sayiir.core.values import codec_for, encode, output_annotation, plain
-from sayiir.flow.task import declaration_of
+from sayiir.core.values import encode
+from sayiir.flow.duration import Duration
 from sayiir.flow.typing import Default
 from sayiir.flow.workflow import Workflow
-from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_signal, checked_workflow, short
-from sayiir.runtime.engine import new_instance, output_or_error
-from sayiir.runtime.status import WorkflowStatus, status_of
-from sayiir.runtime.timeline import TimelineEntry, entry_of, find_record, is_loop_body, running_of
+from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_signal, short
+from sayiir.runtime.engine import output_or_error
+from sayiir.runtime.status import StatusName, WorkflowStatus, status_of
+from sayiir.runtime.timeline import TimelineEntry
+from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
-from sayiir.store.port import ConflictPolicy, View
-from sayiir.store.scripts import not_found
+from sayiir.store.port import ConflictPolicy, Created, View
 
 T = TypeVar("T")
 In = TypeVar("In")
@@ -60,14 +63,17 @@ class WorkflowClient:
         return other
 
     def submit(
-        self, workflow: Workflow[In, Any], instance_id: str, input: In, *, priority: int | None = None
-    ) -> WorkflowStatus:
+        self, workflow: Workflow[In, Any], instance_id: str, input: In, *, connection: Any = None,
+        priority: int | None = None,
+    ) -> WorkflowStatus:  # fmt: skip
         """Store a new instance, for a runner to move.
 
         Args:
             workflow: what it runs.
             instance_id: its name, 1 to 256 bytes.
             input: the first task's input; it must fit the task's annotation.
+            connection: your own connection to the backend's database (sqlite3 or psycopg): the instance is stored in
+                its open transaction, and is there once you commit.
             priority: 1 (first) to 5 (last).
 
         Returns:
@@ -76,17 +82,40 @@ class WorkflowClient:
         Raises:
             SerializationError: the input is not JSON, or does not fit; nothing was stored.
             InstanceAlreadyExistsError, DefinitionMismatchError: the id is taken.
+            BackendError: the connection is not to this backend's database, or has no open transaction.
             ValueError: the id or priority is not allowed.
         """
-        if priority is not None and (isinstance(priority, bool) or priority not in range(1, 6)):
-            raise ValueError(f"priority must be an int from 1 to 5, not {priority!r}")
-        new = new_instance(
-            checked_workflow(workflow), instance_id, input, priority, max_bytes=self._backend.max_value_bytes
-        )
-        for task in _first_tasks(workflow.program.first):
-            task.codec.decode(new.input)
-        created = self._backend.create(new, self._policy, claim=False)
-        return self.status(instance_id) if not created.is_new else status_of(View(created.instance, ()))
+        new = Intake(workflow, priority, self._backend.max_value_bytes).one(instance_id, input)
+        if connection is not None:
+            policy = self._policy
+            return status_of(self._backend.within(connection, lambda rows: submitted(rows, new, policy)))
+        return self._status_of(self._backend.create(new, self._policy, claim=False))
+
+    def submit_many(
+        self, workflow: Workflow[In, Any], items: Iterable[tuple[str, In]], *, priority: int | None = None
+    ) -> list[WorkflowStatus]:
+        """Store many new instances in one transaction: all of them or none.
+
+        Args:
+            workflow: what they run.
+            items: pairs of (instance_id, input), see `submit`. An id that comes twice is taken the second time.
+            priority: 1 (first) to 5 (last).
+
+        Returns:
+            A status for each item, in order; as with `submit`, the stored one where the policy is "use_existing".
+
+        Raises:
+            SerializationError: an input is not JSON, or does not fit.
+            InstanceAlreadyExistsError, DefinitionMismatchError: an id is taken.
+            ValueError: an id or the priority is not allowed.
+
+        >>> from sayiir import Flow, InMemoryBackend, WorkflowClient
+        >>> wf = Flow("double").then(lambda x: x * 2, name="double").build()
+        >>> WorkflowClient(InMemoryBackend()).submit_many(wf, [("a", 1), ("b", 2)])
+        [WorkflowStatus.InProgress(), WorkflowStatus.InProgress()]
+        """
+        news = Intake(workflow, priority, self._backend.max_value_bytes).many(items)
+        return [self._status_of(created) for created in self._backend.create_many(news, self._policy)] if news else []
 
     def cancel(self, instance_id: str, *, reason: str | None = None, cancelled_by: str | None = None) -> None:
         """Cancel an instance: at once, or when the task that runs has ended.
@@ -128,7 +157,9 @@ class WorkflowClient:
         """
         self._backend.unpause(checked_id(instance_id))
 
-    def send_signal(self, instance_id: str, signal_name: str, payload: Any, *, dedup_key: str | None = None) -> None:
+    def send_signal(
+        self, instance_id: str, signal_name: str, payload: Any, *, dedup_key: str | None = None, connection: Any = None
+    ) -> None:
         """Send a signal; it is kept until a `wait_for_signal` of this name consumes it, first in first out.
 
         Args:
@@ -136,14 +167,21 @@ class WorkflowClient:
             signal_name: the signal's name.
             payload: any JSON value.
             dedup_key: a second signal of the same name and key is dropped.
+            connection: your own connection to the backend's database: the signal is sent once you commit its open
+                transaction (see `submit`).
 
         Raises:
             SerializationError: the payload is not JSON.
             InvalidStateError: the instance has finished.
+            BackendError: the connection is not to this backend's database, or has no open transaction.
         """
         key = None if dedup_key is None else checked_id(dedup_key, "dedup_key")
         raw = encode(payload, max_bytes=self._backend.max_value_bytes)
-        self._backend.send_signal(checked_id(instance_id), checked_signal(signal_name), raw, key)
+        name, signal = checked_id(instance_id), checked_signal(signal_name)
+        if connection is None:
+            self._backend.send_signal(name, signal, raw, key)
+        else:
+            self._backend.within(connection, lambda rows: scripts.send_signal(rows, name, signal, raw, key))
 
     def retry(self, instance_id: str, *, from_task: str | Callable[..., Any] | None = None, **replacement: Any) -> None:
         """Bring a failed or cancelled instance back to life, for a runner to move.
@@ -168,7 +206,7 @@ class WorkflowClient:
         raw = encode(replacement["input"], max_bytes=limit) if replacement else None
         view = self._view(instance_id)
         structure = self._backend.structure(view.instance.workflow_id, view.instance.definition_hash)
-        task_id = None if from_task is None else _task_id(from_task)
+        task_id = None if from_task is None else task_name(from_task)
         self._backend.retry(instance_id, lambda instance, records: restart(instance, records, structure, task_id, raw))
 
     def status(self, instance_id: str) -> WorkflowStatus:
@@ -182,49 +220,91 @@ class WorkflowClient:
         """
         return status_of(self._view(instance_id))
 
+    def find(
+        self,
+        *,
+        status: StatusName | Iterable[StatusName] | None = None,
+        workflow_id: str | Workflow[Any, Any] | None = None,
+        id_prefix: str | None = None,
+        created_after: datetime | None = None,
+        created_before: datetime | None = None,
+        metadata: Mapping[str, Scalar] | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> Page:
+        """Return a page of the instances that fit all that is given, the newest first.
+
+        Args:
+            status: one status name, or several.
+            workflow_id: a workflow's name, or the Workflow; all versions of it.
+            id_prefix: what the instance id begins with.
+            created_after: created at this aware time or later.
+            created_before: created before this aware time.
+            metadata: what the top level of the workflow's metadata says, by name.
+            limit: how many at most, 1 to 1,000.
+            cursor: the `next_cursor` of the page before.
+
+        Returns:
+            The page: `.items` (statuses without output and error: ask `status` for those), `.next_cursor`.
+
+        Raises:
+            ValueError: an argument is not allowed.
+        """
+        wanted = Wanted(
+            status=status, workflow_id=workflow_id, id_prefix=id_prefix, created_after=created_after,
+            created_before=created_before, metadata=metadata,
+        )  # fmt: skip
+        return find_page(self._backend, wanted, limit, cursor)
+
+    def find_all(self, **wanted: Unpack[Wanted]) -> Iterator[WorkflowStatus]:
+        """Iterate over all instances that fit, reading page after page.
+
+        Args:
+            wanted: as for `find`.
+
+        Raises:
+            ValueError: an argument is not allowed.
+        """
+        return find_all(self._backend, wanted)
+
+    def purge(self, *, older_than: Duration = KEEP, batch: int = 1000) -> int:
+        """Delete instances that ended long ago, with their results and signals.
+
+        Args:
+            older_than: how long ago, in seconds or as a `timedelta` or text such as "7d"; 30 days when not given.
+            batch: how many are deleted in one transaction.
+
+        Returns:
+            How many were deleted.
+
+        Raises:
+            ValueError: an argument is not allowed.
+        """
+        return purge(self._backend, older_than, batch)
+
     @overload
     def get_task_result(
         self, instance_id: str, task_id: str, *, default: Any = None, iteration: int | None = None, step: bool = False
     ) -> Any: ...
     @overload
     def get_task_result(
-        self,
-        instance_id: str,
-        task_id: Callable[..., LoopResult[T] | Awaitable[LoopResult[T]]],
-        *,
-        default: Default = ...,
-        iteration: int | None = None,
-        step: bool = False,
-    ) -> T | Default: ...
+        self, instance_id: str, task_id: Callable[..., LoopResult[T] | Awaitable[LoopResult[T]]], *,
+        default: Default = ..., iteration: int | None = None, step: bool = False,
+    ) -> T | Default: ...  # fmt: skip
     @overload
     def get_task_result(
-        self,
-        instance_id: str,
-        task_id: Callable[..., Awaitable[T]],
-        *,
-        default: Default = ...,
-        iteration: int | None = None,
-        step: bool = False,
-    ) -> T | Default: ...
+        self, instance_id: str, task_id: Callable[..., Awaitable[T]], *, default: Default = ...,
+        iteration: int | None = None, step: bool = False,
+    ) -> T | Default: ...  # fmt: skip
     @overload
     def get_task_result(
-        self,
-        instance_id: str,
-        task_id: Callable[..., T],
-        *,
-        default: Default = ...,
-        iteration: int | None = None,
+        self, instance_id: str, task_id: Callable[..., T], *, default: Default = ..., iteration: int | None = None,
         step: bool = False,
-    ) -> T | Default: ...
+    ) -> T | Default: ...  # fmt: skip
     def get_task_result(
-        self,
-        instance_id: str,
-        task_id: str | Callable[..., Any],
-        *,
-        default: Any = None,
-        iteration: int | None = None,
+        self, instance_id: str, task_id: str | Callable[..., Any], *, default: Any = None, iteration: int | None = None,
         step: bool = False,
-    ) -> Any:
+    ) -> Any:  # fmt: skip
         """Return what a task, or any other node, gave.
 
         Args:
@@ -240,20 +320,7 @@ class WorkflowClient:
             ValueError: several nodes have this short id.
         """
         instance = self._view(instance_id).instance
-        structure = self._backend.structure(instance.workflow_id, instance.definition_hash)
-        records = self._backend.history(instance.number)
-        # A function means its own result, also where its name is the name of a branch.
-        own = step or not isinstance(task_id, str)
-        record = find_record(records, structure, _task_id(task_id), iteration=iteration, step=own)
-        if record is None:
-            return default
-        raw = self._backend.value(instance.number, record.ref)
-        if isinstance(task_id, str):
-            return plain(raw)
-        annotation = output_annotation(task_id)
-        if is_loop_body(structure, record.node):
-            annotation = _value_annotation(annotation)
-        return codec_for(annotation).decode(raw)
+        return task_result(self._backend, instance, task_id, default, iteration=iteration, step=step)
 
     def timeline(self, instance_id: str) -> list[TimelineEntry]:
         """Return everything that happened to an instance: each attempt of each node, in order of start.
@@ -264,14 +331,7 @@ class WorkflowClient:
         Raises:
             InstanceNotFoundError: nobody has this id.
         """
-        view = self._view(instance_id)
-        entries = [entry_of(record) for record in self._backend.history(view.instance.number)]
-        entries += [
-            running_of(token, self._backend.owner_name(token.owner))
-            for token in view.tokens
-            if token.owner is not None and token.state == "ready"
-        ]
-        return sorted(entries, key=lambda entry: 0.0 if entry.started_at is None else entry.started_at.timestamp())
+        return timeline(self._backend, self._view(instance_id))
 
     def wait(
         self, instance_id: str, timeout: float | None = None, *, until: Literal["ended", "parked"] = "ended"
@@ -325,68 +385,14 @@ class WorkflowClient:
             return status.output if type is None else status.output_as(type)
         return output_or_error(None, self._view(instance_id))
 
+    def _status_of(self, created: Created) -> WorkflowStatus:
+        return status_of(View(created.instance, ())) if created.is_new else self.status(created.instance.instance_id)
+
     def _view(self, instance_id: str) -> View:
         view = self._backend.load(checked_id(instance_id))
         if view is None:
-            raise not_found(instance_id)
+            raise scripts.not_found(instance_id)
         return view
 
     def __repr__(self) -> str:
         return f"WorkflowClient({self._backend!r}, conflict_policy={self._policy!r})"
-
-
-def _first_tasks(op: Op) -> Iterator[TaskOp]:
-    """Yield the tasks that get the instance's input, also behind a delay and in the branches of a fork."""
-    ops = [op]
-    while ops:
-        match op := ops.pop():
-            case TaskOp():
-                yield op
-            case DelayOp():
-                ops.append(op.next)
-            case ForkOp():
-                ops += [first for _, _, first in reversed(op.branches)]
-            case _:
-                pass
-
-
-def _value_annotation(annotation: Any) -> Any:
-    """Return what a loop's body declares about its value, which is stored without the LoopResult around it."""
-    return get_args(annotation)[0] if get_origin(annotation) is LoopResult else Any
-
-
-def _task_id(task: str | Callable[..., Any]) -> str:
-    if isinstance(task, str):
-        return task
-    declared = declaration_of(task)
-    name = declared.name if declared is not None and declared.name else getattr(task, "__name__", None)
-    if not isinstance(name, str) or name == "<lambda>":
-        raise ValueError(f"{task!r} has no name of its own; give the task's id")
-    return name
-
-
-# --- the documented functions -------------------------------------------------------------------------------------
-
-
-def cancel_workflow(
-    instance_id: str, backend: ScriptedStore, reason: str | None = None, cancelled_by: str | None = None
-) -> None:
-    """Cancel an instance (see `WorkflowClient.cancel`)."""
-    WorkflowClient(backend).cancel(instance_id, reason=reason, cancelled_by=cancelled_by)
-
-
-def pause_workflow(
-    instance_id: str, backend: ScriptedStore, reason: str | None = None, paused_by: str | None = None
-) -> None:
-    """Pause an instance (see `WorkflowClient.pause`)."""
-    WorkflowClient(backend).pause(instance_id, reason=reason, paused_by=paused_by)
-
-
-def unpause_workflow(instance_id: str, backend: ScriptedStore) -> None:
-    """Let a paused instance go on (see `WorkflowClient.unpause`)."""
-    WorkflowClient(backend).unpause(instance_id)
-
-
-def send_signal(instance_id: str, signal_name: str, payload: Any, backend: ScriptedStore) -> None:
-    """Send a signal (see `WorkflowClient.send_signal`)."""
-    WorkflowClient(backend).send_signal(instance_id, signal_name, payload)

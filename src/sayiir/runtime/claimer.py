@@ -1,0 +1,156 @@
+"""The thread of a worker that asks the store for due tokens: no more than there are free slots, the most urgent first.
+
+It looks again when a hint comes, when a time comes, when slots are freed while more was due, and at worst after the
+polling time. The mark of hints is read before looking, so that one which comes meanwhile is not slept over.
+"""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from sayiir.runtime.executor import Release
+from sayiir.store.port import Due, Lane
+
+if TYPE_CHECKING:
+    from sayiir.runtime.job import Job
+    from sayiir.runtime.shift import Shift
+    from sayiir.runtime.trouble import Trouble
+
+_LONGEST_POLL_SECS = 1.0
+_URGENT_LOOK_SECS = 1.0
+_SHORTEST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
+
+
+class Claimer:
+    """Claims for a shift, and ends it."""
+
+    def __init__(self, shift: Shift, trouble: Trouble) -> None:
+        self._shift = shift
+        self._store = shift.store
+        self._clock = shift.store.clock
+        self.trouble = trouble
+        self._seen = 0
+        self._next_at: int | None = None
+        self._pause = 0.0
+        self._ahead: Job | None = None
+        """The most urgent of the tokens that wait, while every slot is taken: it gets the next one."""
+        self._looked = self._clock.monotonic()
+        self._poll = min(shift.plan.poll_interval, _LONGEST_POLL_SECS)
+
+    def start(self) -> None:
+        """Begin to claim."""
+        threading.Thread(target=self._work, name="sayiir-claimer", daemon=True).start()
+
+    def _work(self) -> None:
+        shift = self._shift
+        while not shift.closing:
+            try:
+                if shift.writer.trouble.active:
+                    self.trouble.pause()  # what is claimed now could not be written later
+                    continue
+                if self.trouble.active:
+                    self.trouble.pause()
+                self._round()
+            except Exception as error:  # noqa: BLE001 -- the thread must live; it is logged there
+                self.trouble.met(error)
+        if self._ahead is not None:
+            self._give_back([self._ahead])
+        shift.wind_down()
+
+    def _round(self) -> None:
+        if not self._place_ahead():
+            return
+        limit, lanes = self._room()
+        if not limit:
+            self._wait_for_slots()
+            return
+        due = self._claim(lanes, limit)
+        misfits = [job for job in map(self._shift.accept, due.works) if not self._shift.place(job)]
+        if misfits:
+            # Somebody else may have a slot for them; to look again at once would only claim the same ones.
+            self._give_back(misfits)
+            self._pause = min(_LONGEST_PAUSE_SECS, max(_SHORTEST_PAUSE_SECS, self._pause * 2))
+            with self._shift.slots.changed:
+                self._shift.slots.wait(self._pause)
+            return
+        self._pause = 0.0
+        if len(due.works) < limit:
+            self._sleep(due)
+
+    def _claim(self, lanes: list[Lane], limit: int) -> Due:
+        plan = self._shift.plan
+        suspects = not any(job.is_suspect for job in list(self._shift.jobs.values()))
+        due = self._store.claim_due(lanes, limit, aging=plan.aging_interval, max_crashes=plan.max_crashes, suspects=suspects)
+        self.trouble.over()
+        return due
+
+    def _sleep(self, due: Due) -> None:
+        """Wait for a hint, the next due time or the polling time."""
+        if self._shift.closing:
+            return
+        seconds = self._poll
+        if due.next_at is not None:
+            left = (due.next_at - self._store.now()) / 1_000_000
+            # One that is due and was not given, this worker cannot have now; once it may just have become due.
+            if left > 0 or due.next_at != self._next_at:
+                seconds = min(seconds, max(left, 0.0))
+        self._next_at = due.next_at
+        if seconds > 0:
+            self._seen = self._store.wait_for_hint(self._seen, seconds)
+
+    def _room(self) -> tuple[int, list[Lane]]:
+        """Return how many tokens to ask for, and where: no more than can be placed, whichever kind they are."""
+        shift = self._shift
+        sync, coroutines = shift.slots.free(False), shift.slots.free(True)
+        if sync and coroutines:
+            if all(not skill.coroutines for skill in shift.skills.values()):
+                return sync, shift.lanes
+            return min(sync, coroutines), shift.lanes
+        if coroutines:
+            fitting = [lane for lane in shift.lanes if shift.skills[lane.definition_hash].coroutines]
+            return coroutines if fitting else 0, fitting
+        fitting = [lane for lane in shift.lanes if not shift.skills[lane.definition_hash].only_coroutines]
+        return sync if fitting else 0, fitting
+
+    # --- when every slot is taken ---------------------------------------------------------------------------------
+
+    def _wait_for_slots(self) -> None:
+        self._look_for_urgent()
+        shift = self._shift
+        with shift.slots.changed:
+            if not self._room()[0] and not shift.closing:
+                shift.slots.wait(_URGENT_LOOK_SECS)
+
+    def _place_ahead(self) -> bool:
+        """Let the token that goes before all others begin; False when it still waits."""
+        job = self._ahead
+        if job is None:
+            return True
+        if self._shift.place(job):
+            self._ahead = None
+            return True
+        shift = self._shift
+        with shift.slots.changed:
+            if not shift.slots.free(job.wants_async) and not shift.closing:
+                shift.slots.wait(_URGENT_LOOK_SECS)
+        return False
+
+    def _look_for_urgent(self) -> None:
+        """Now and then, ask the least urgent job to leave its slot to a token that goes before it."""
+        shift, aging, now = self._shift, self._shift.plan.aging_interval, self._clock.monotonic()
+        if now - self._looked < _URGENT_LOOK_SECS:
+            return
+        self._looked = now
+        works = self._claim(shift.lanes, 1).works
+        if not works:
+            return
+        self._ahead = ahead = shift.accept(works[0])
+        rivals = [job for job in list(shift.jobs.values()) if job.is_async is ahead.wants_async and not job.yielding]
+        last = max(rivals, key=lambda job: job.urgency(aging), default=None)
+        if last is not None and ahead.urgency(aging) < last.urgency(aging):
+            last.yielding = True
+
+    def _give_back(self, jobs: list[Job]) -> None:
+        for job in jobs:
+            self._shift.writer.put(job, Release(job.fence))

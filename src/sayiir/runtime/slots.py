@@ -1,0 +1,73 @@
+"""How many tokens a worker moves at once: slots for sync tasks, which need a thread, and for coroutines, which do not."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from sayiir.clock import Clock
+
+if TYPE_CHECKING:
+    from sayiir.runtime.job import Job
+
+SYNC = 32
+COROUTINES = 1000
+
+
+class Limits:
+    """What `concurrency` says: of each kind, and together."""
+
+    def __init__(self, sync: int = SYNC, coroutines: int = COROUTINES, together: int | None = None) -> None:
+        self.sync = sync
+        self.coroutines = coroutines
+        self.together = sync + coroutines if together is None else together
+
+
+class Slots:
+    """The slots of one worker. Whoever waits for one is told when a job gives its own back."""
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._used = [0, 0]  # by is_async
+        self.changed = threading.Condition()
+
+    def free(self, is_async: bool) -> int:
+        """Return how many slots of a kind are free."""
+        limit = self._limits.coroutines if is_async else self._limits.sync
+        return max(0, min(limit - self._used[is_async], self._limits.together - sum(self._used)))
+
+    def take(self, job: Job, is_async: bool) -> bool:
+        """Give the job a slot of a kind; False when none is free."""
+        with self.changed:
+            if not self.free(is_async):
+                return False
+            self._used[is_async] += 1
+            job.is_async = is_async
+        return True
+
+    def change(self, job: Job, is_async: bool) -> bool:
+        """Give the job a slot of the other kind for its own; False when none is free."""
+        with self.changed:
+            if job.is_async is None:
+                return False
+            self._used[job.is_async] -= 1
+            if not self.free(is_async):
+                self._used[job.is_async] += 1
+                return False
+            self._used[is_async] += 1
+            job.is_async = is_async
+            self.changed.notify_all()
+        return True
+
+    def give(self, job: Job) -> None:
+        """Take the job's slot back, if it has one."""
+        with self.changed:
+            if job.is_async is not None:
+                self._used[job.is_async] -= 1
+                job.is_async = None
+            self.changed.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until slots change, or so long; who must not miss a change holds `changed` and looks first."""
+        self._clock.wait(self.changed, seconds)

@@ -1,0 +1,115 @@
+"""New instances, in one statement each, or many in one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sayiir.clock import MICROS
+from sayiir.core.lifecycle import State
+from sayiir.core.records import Definition, Routing
+from sayiir.errors import WorkflowError
+from sayiir.store.columns import stored_text
+from sayiir.store.port import PRIORITY, Claim, Created, Fence, Instance, NewInstance, Wake
+from sayiir.store.postgres.links import Connected, Links
+from sayiir.store.postgres.own import OwnConnection, as_json
+from sayiir.store.postgres.rows import Shared
+
+
+class _TakenError(WorkflowError):
+    """An id is taken: the transaction is rolled back."""
+
+
+class Creation:
+    """Stores new instances whose ids are free.
+
+    Args:
+        links: where connections come from.
+        shared: what the store knows.
+    """
+
+    def __init__(self, links: Links, shared: Shared) -> None:
+        self._links = links
+        self._own = OwnConnection(links)
+        self._shared = shared
+        self._known: dict[tuple[str, str], tuple[int, Routing]] = {}
+
+    def known(self, definition: Definition) -> int | None:
+        """Return the number of a definition that this process has made known."""
+        number, routing = self._known.get((definition.workflow_id, definition.definition_hash), (None, None))
+        return number if routing is definition.routing else None
+
+    def note(self, definition: Definition, number: int) -> None:
+        """Remember a definition's number; definitions are never deleted."""
+        self._known[definition.workflow_id, definition.definition_hash] = number, definition.routing
+
+    def one(self, new: NewInstance, *, claim: bool, definition: int) -> Created | None:
+        """Store one instance; None when its id is taken."""
+        number, (priority, tags) = self._shared.numbers.next(), _place(new)
+        values = {
+            "number": number, "id": new.instance_id, "definition": definition, "input": stored_text(new.input),
+            "metadata": stored_text(new.metadata), "given": new.priority, "state": _state(new), "node": new.position.node,
+            "owner": self._shared.owner if claim else None, "epoch": int(claim),
+            "ttl": int(self._shared.claim_ttl * MICROS) if claim else None, "tags": tags, "priority": priority,
+        }  # fmt: skip
+
+        def create(connection: Connected, doubt: bool) -> int | None:
+            if doubt and (row := connection.execute(self._shared.sql.LANDED_CREATE, (number,)).fetchone()):
+                return int(row[0])
+            row = connection.execute(self._shared.sql.HOT_CREATE, values).fetchone()
+            return None if row is None else int(row[0])
+
+        created_at = self._own.run(create)
+        return None if created_at is None else _created(new, number, definition, created_at, claim=claim)
+
+    def many(self, news: list[NewInstance], definitions: dict[str, int]) -> list[Created] | None:
+        """Store many instances in one statement; None, and nothing stored, when an id is taken."""
+        numbered = [(self._shared.numbers.next(), new) for new in news]
+        rows = as_json([_row(number, new, definitions) for number, new in numbered])
+
+        def create(connection: Connected, _: int) -> int:
+            made = connection.execute(self._shared.sql.HOT_CREATE_MANY, (rows,)).fetchall()
+            if len(made) < len(news):
+                raise _TakenError
+            return int(made[0][0])
+
+        try:
+            created_at = self._links.transact(create)
+        except _TakenError:
+            return None
+        return [
+            _created(new, number, definitions[new.definition.definition_hash], created_at, claim=False)
+            for number, new in numbered
+        ]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._own.close()
+
+
+def _place(new: NewInstance) -> tuple[int, str]:
+    priority, tags = new.definition.routing.get(new.position.node, (None, ""))
+    return priority or new.priority or PRIORITY, tags
+
+
+def _state(new: NewInstance) -> str:
+    return "ready" if new.is_task else "standing"
+
+
+def _row(number: int, new: NewInstance, definitions: dict[str, int]) -> dict[str, Any]:
+    priority, tags = _place(new)
+    return {
+        "number": number, "id": new.instance_id, "definition": definitions[new.definition.definition_hash],
+        "input": stored_text(new.input), "metadata": stored_text(new.metadata), "given": new.priority, "state": _state(new),
+        "node": new.position.node, "tags": tags, "priority": priority,
+    }  # fmt: skip
+
+
+def _created(new: NewInstance, number: int, definition: int, created_at: int, *, claim: bool) -> Created:
+    instance = Instance(
+        number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
+        State.IN_PROGRESS, new.input, created_at, created_at, metadata=new.metadata, priority=new.priority,
+    )  # fmt: skip
+    if not claim:
+        return Created(instance, is_new=True)
+    wake: Wake = "ready" if new.is_task else "standing"
+    return Created(instance, is_new=True, claim=Claim(Fence(number, 0, 1), new.position, wake, new.input))

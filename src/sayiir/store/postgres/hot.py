@@ -1,0 +1,214 @@
+"""The two writes of every run, steps and ends, of all threads that write at the same time, in one round trip.
+
+Each is one statement that looks at the fence and writes under the token's lock, so there is no transaction around it to
+begin and to commit. When the answer is lost, the history is asked: a line has a place of its own, and says who wrote it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import psycopg
+
+from sayiir.core.lifecycle import State
+from sayiir.core.records import Complete, Move, Record, Run
+from sayiir.errors import BackendError
+from sayiir.store.columns import is_plain, keys_text, raw, record_values, stored_text
+from sayiir.store.group import Entry, Group
+from sayiir.store.port import Fence, Instance, Order
+from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
+from sayiir.store.postgres.own import OwnConnection, as_json
+
+
+class Step(msgspec.Struct, gc=False):
+    """A token goes on to another task with the value of its one line."""
+
+    fence: Fence
+    move: Move
+    doubt: bool = False
+    """Whether it was sent already and the answer was lost."""
+
+
+class End(msgspec.Struct, gc=False):
+    """A main line has come to its end."""
+
+    fence: Fence
+    move: Move
+    doubt: bool = False
+
+
+def hot(order: Order) -> Step | End | None:
+    """Return the hot write that an order is; None for the others."""
+    move = order.move
+    if order.consume is not None:
+        return None
+    if type(move.decision) is Run:
+        return Step(order.fence, move) if is_plain(move) else None
+    if type(move.decision) is Complete and not order.fence.token and move.records:
+        return End(order.fence, move)
+    return None
+
+
+class HotWrites(Group):
+    """Writes steps and ends; the answer is whether the step was made, or the instance as it ended, or None.
+
+    False and None mean that the general way must look why. Results are exact: a batch is made again one by one when it
+    fails or its answer is lost.
+
+    Args:
+        links: where its own connection comes from.
+        sql: the statements.
+    """
+
+    def __init__(self, links: Links, sql: Any) -> None:
+        super().__init__()
+        self._links = links
+        self._sql = sql
+        self._own = OwnConnection(links)
+        self.names: dict[int, tuple[str, str]] = {}
+        """Definition → (workflow id, hash)."""
+        self.commits = 0
+        self.writes = 0
+
+    def _commit(self, batch: list[Entry]) -> None:
+        if len(batch) == 1:
+            self._alone(batch[0])
+            return
+        try:
+            self._together(self._own.get(), batch)
+        except (psycopg.Error, BackendError):
+            self._own.drop()  # one by one it is found out whose fault it was, and what has come through
+            for entry in batch:
+                entry.work.doubt = True
+
+    def _alone(self, entry: Entry) -> None:
+        patience, work = Patience(self._links.clock, self._links.patience), entry.work
+        try:
+            while not entry.settled:
+                try:
+                    connection = self._own.get()
+                    if not (work.doubt and self._landed(connection, entry)):
+                        self._write(connection, entry)
+                    entry.settled = True
+                except AGAIN as error:
+                    self._own.drop()
+                    work.doubt = True
+                    patience.wait(self._links.explain(error))
+        except BackendError as error:
+            entry.error, entry.settled = error, True
+        except psycopg.Error as error:
+            self._own.drop()
+            entry.error, entry.settled = self._links.explain(error), True
+        self.commits += 1
+        self.writes += 1
+
+    def _write(self, connection: Connected, entry: Entry) -> None:
+        work = entry.work
+        if isinstance(work, Step):
+            values = record_values(
+                work.fence.instance, work.move.records[0], work.move.position.node, stored_text
+            )
+            held = (work.fence.instance, work.fence.token, work.fence.epoch, keys_text(work.move.position.keys))
+            entry.result = connection.execute(self._sql.HOT_STEP, values + held).rowcount == 1
+        else:
+            rows = connection.execute(self._sql.HOT_FINISH, _ends([work])).fetchall()
+            entry.result = self._instance(connection, rows[0]) if rows else None
+
+    def _together(self, connection: Connected, batch: list[Entry]) -> None:
+        steps = [entry for entry in batch if isinstance(entry.work, Step)]
+        ends = [entry for entry in batch if isinstance(entry.work, End)]
+        made: set[tuple[int, int]] = set()
+        ended: dict[int, Any] = {}
+        if steps and ends:
+            with connection.pipeline():
+                connection.execute("BEGIN")
+                first = connection.execute(self._sql.HOT_STEPS, _steps(steps))
+                second = connection.execute(self._sql.HOT_FINISH, _ends([entry.work for entry in ends]))
+                connection.execute("COMMIT")
+            made, ended = {*first.fetchall()}, {row[0]: row for row in second.fetchall()}
+        elif steps:
+            made = {*connection.execute(self._sql.HOT_STEPS, _steps(steps)).fetchall()}
+        else:
+            rows = connection.execute(self._sql.HOT_FINISH, _ends([entry.work for entry in ends])).fetchall()
+            ended = {row[0]: row for row in rows}
+        for entry in steps:
+            entry.result = (entry.work.fence.instance, entry.work.move.records[0].ref) in made
+        for entry in ends:
+            row = ended.get(entry.work.fence.instance)
+            entry.result = None if row is None else self._instance(connection, row)
+        for entry in batch:
+            entry.settled = True
+        self.commits += 1
+        self.writes += len(batch)
+
+    def _landed(self, connection: Connected, entry: Entry) -> bool:
+        """Return whether a write whose answer was lost has come through, and note its result."""
+        work, sql = entry.work, self._sql
+        if isinstance(work, Step):
+            line = work.move.records[0]
+            row = connection.execute(sql.LANDED_LINE, (work.fence.instance, line.ref)).fetchone()
+            if row != (line.worker, line.started_at):
+                return False
+            entry.result = True
+            return True
+        row = connection.execute(sql.LANDED_END, (work.fence.instance, work.move.position.ref)).fetchone()
+        if row is None:
+            return False
+        entry.result = self._instance(connection, row)
+        return True
+
+    def _instance(self, connection: Connected, row: Any) -> Instance:
+        number, instance_id, definition, created_at, updated_at, ref, metadata, priority = row
+        if definition not in self.names:
+            found = connection.execute(self._sql.NAME, (definition,)).fetchone()
+            self.names[definition] = found or ("", "")
+        workflow_id, definition_hash = self.names[definition]
+        return Instance(
+            number, instance_id, definition, workflow_id, definition_hash, State.COMPLETED, b"", created_at, updated_at,
+            ref, metadata=raw(metadata), priority=priority,
+        )  # fmt: skip
+
+    def run_many(self, works: list[Step | End]) -> list[Any]:
+        """Write these together; return for each its result, or its error."""
+        entries = [Entry(work) for work in works]
+        if entries:
+            with self._seat:
+                self._commit(entries)
+                for entry in entries:
+                    if not entry.settled:
+                        self._commit([entry])
+        return [entry.result if entry.error is None else entry.error for entry in entries]
+
+    def close(self) -> None:
+        """Close the connection when nobody is using it."""
+        with self._seat:
+            self._own.drop()
+
+
+def _line(number: int, record: Record, following: str | None) -> dict[str, Any]:
+    return {
+        "instance": number, "ref": record.ref, "node": record.node, "kind": record.kind, "iteration": record.iteration,
+        "attempt": record.attempt, "status": record.status, "output": stored_text(record.output),
+        "parts": stored_text(record.parts), "source": record.source, "error": stored_text(record.error),
+        "worker": record.worker,
+        "started_at": record.started_at, "finished_at": record.finished_at, "next": following,
+    }  # fmt: skip
+
+
+def _steps(entries: list[Entry]) -> tuple[str]:
+    rows = []
+    for entry in entries:
+        fence, move = entry.work.fence, entry.work.move
+        row = _line(fence.instance, move.records[0], move.position.node)
+        row["token"], row["epoch"], row["keys"] = fence.token, fence.epoch, keys_text(move.position.keys)
+        rows.append(row)
+    return (as_json(rows),)
+
+
+def _ends(works: list[End]) -> tuple[str, str]:
+    ends = [
+        {"instance": work.fence.instance, "epoch": work.fence.epoch, "ref": work.move.position.ref} for work in works
+    ]
+    lines = [_line(work.fence.instance, record, None) for work in works for record in work.move.records]
+    return as_json(ends), as_json(lines)

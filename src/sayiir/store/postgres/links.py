@@ -1,0 +1,299 @@
+"""Connections: a pool of them, transactions that are begun again when they may be, and commits whose answer was lost.
+
+A transaction that fails because its connection broke, or because the server asks for it (a deadlock, a restart, a
+failover that left a read-only server), is run again on another connection while patience lasts. When it is the answer
+to COMMIT that is missing, the server is asked by the transaction's number what became of it; nothing is guessed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import psycopg
+from psycopg import errors
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from sayiir.clock import Clock
+from sayiir.errors import BackendError, WorkflowError
+
+T = TypeVar("T")
+Connected = psycopg.Connection[Any]
+AGAIN = (
+    psycopg.OperationalError,
+    psycopg.InterfaceError,
+    errors.SerializationFailure,
+    errors.DeadlockDetected,
+    errors.ReadOnlySqlTransaction,
+    PoolTimeout,
+)
+_FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
+
+
+class Patience:
+    """How long one piece of work is tried again: first at once, then with growing pauses and full jitter."""
+
+    def __init__(self, clock: Clock, seconds: float) -> None:
+        self._clock = clock
+        self._deadline = clock.monotonic() + seconds
+        self._pause = _FIRST_WAIT
+
+    def left(self) -> float:
+        """Return the seconds that are left, 0 at least."""
+        return max(0.0, self._deadline - self._clock.monotonic())
+
+    def wait(self, error: BackendError) -> None:
+        """Pause before another try, or raise the error when there is no time left."""
+        if self.left() <= 0:
+            raise error
+        time.sleep(self._pause * (0.5 + self._clock.chance() / 2))
+        self._pause = min(self._pause * 2, _LONGEST_WAIT)
+
+
+class Links:
+    """The connections of one store.
+
+    Args:
+        url: a PostgreSQL URL or conninfo string; all libpq parameters pass through.
+        clock: for pauses.
+        patience: seconds to wait for a connection, and for a server that is away.
+        settings: server settings of each session, where sessions are ours.
+        sizes: the pool's `min_size`, `max_size`, `max_idle`, `max_lifetime`.
+        prepare: whether statements are prepared.
+    """
+
+    errors = (psycopg.Error, PoolTimeout)
+
+    def __init__(
+        self,
+        url: str,
+        clock: Clock,
+        patience: float,
+        settings: dict[str, str],
+        sizes: dict[str, float],
+        *,
+        prepare: bool,
+    ) -> None:
+        self.clock = clock
+        self.patience = patience
+        self._settings = settings
+        self._secret, self.shown = _masked(url)
+        self._conninfo = _complete(url)
+        first = self._first()
+        try:
+            # A pooler answers with a process number of its own; then sessions are not ours, only transactions.
+            self.pooled = first.info.backend_pid != _one(first, "SELECT pg_backend_pid()")
+            self.prepare = prepare and not self.pooled
+            self.database = _one(first, "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()")
+        finally:
+            first.close()
+        self._pool: ConnectionPool[Connected] = ConnectionPool(
+            self._conninfo,
+            kwargs={"autocommit": True, "prepare_threshold": 0 if self.prepare else None},
+            configure=self._configure,
+            open=False,
+            timeout=patience,
+            min_size=int(sizes["min_size"]),
+            max_size=int(sizes["max_size"]),
+            max_idle=sizes["max_idle"],
+            max_lifetime=sizes["max_lifetime"],
+            reconnect_timeout=patience,
+            num_workers=1,
+        )
+        self._pool.open()
+        self.on_begin = "0"
+        """What tells the database's time."""
+
+    def _first(self) -> Connected:
+        try:
+            return self.connect()
+        except psycopg.Error as error:
+            raise self.explain(error) from error
+
+    def connect(self) -> Connected:
+        """Open a connection of one's own, outside the pool.
+
+        Raises:
+            psycopg.Error: there is no server, or it refuses.
+        """
+        connection = psycopg.connect(
+            self._conninfo, autocommit=True, prepare_threshold=0 if getattr(self, "prepare", False) else None
+        )
+        self._configure(connection)
+        return connection
+
+    def _configure(self, connection: Connected) -> None:
+        if getattr(self, "pooled", True):
+            return  # a setting would stay with a session that serves others next
+        for name, value in self._settings.items():
+            connection.execute("SELECT set_config(%s, %s, false)", (name, value), prepare=False)
+
+    # --- transactions ---------------------------------------------------------------------------------------------
+
+    def transact(self, script: Callable[[Connected, int], T]) -> T:
+        """Run a script in a writing transaction; it may be run again, so it must have no effect but through its connection.
+
+        Args:
+            script: gets the connection and the database's time in microseconds.
+
+        Raises:
+            BackendError: the database refused, or was away for longer than patience lasts.
+        """
+        patience = Patience(self.clock, self.patience)
+        while True:
+            connection = self.take(patience)
+            number, results = "", list[T]()
+            try:
+                now, number = self._begin(connection)
+                results.append(script(connection, now))
+                connection.execute("COMMIT")
+            except AGAIN as error:
+                self.drop(connection, error)
+                if results and self._landed(number, patience):
+                    return results[0]
+                patience.wait(self.explain(error))
+                continue
+            except BaseException as error:
+                self.drop(connection, error)
+                if isinstance(error, psycopg.Error):
+                    raise self.explain(error) from error
+                raise
+            self.give(connection)
+            return results[0]
+
+    def read(self, script: Callable[[Connected, int], T]) -> T:
+        """Run a script on one consistent view.
+
+        Raises:
+            BackendError: as for `transact`.
+        """
+        patience = Patience(self.clock, self.patience)
+        while True:
+            connection = self.take(patience)
+            try:
+                now, _ = self._begin(connection, reading=True)
+                result = script(connection, now)
+                connection.execute("COMMIT")
+            except AGAIN as error:
+                self.drop(connection, error)
+                patience.wait(self.explain(error))
+                continue
+            except BaseException as error:
+                self.drop(connection, error)
+                if isinstance(error, psycopg.Error):
+                    raise self.explain(error) from error
+                raise
+            self.give(connection)
+            return result
+
+    def _begin(self, connection: Connected, *, reading: bool = False) -> tuple[int, str]:
+        begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if reading else "BEGIN"
+        number = "''" if reading else "pg_current_xact_id()::text"
+        cursor = connection.execute(f"{begin}; SELECT {self.on_begin}, {number}".encode(), prepare=False)
+        cursor.nextset()
+        row = cursor.fetchone() or (0, "")
+        return int(row[0]), str(row[1])
+
+    def _landed(self, number: str, patience: Patience) -> bool:
+        """Return whether a transaction whose COMMIT was sent has come through."""
+        while True:
+            connection = self.take(patience)
+            try:
+                status = _one(connection, "SELECT pg_xact_status(%s::text::xid8)", number)
+            except errors.InvalidParameterValue:
+                # A number from the future: this server was promoted before the transaction reached it.
+                self.give(connection)
+                return False
+            except AGAIN as error:
+                self.drop(connection, error)
+                patience.wait(self.explain(error))
+                continue
+            self.give(connection)
+            if status != "in progress":
+                return bool(status == "committed")
+            patience.wait(BackendError(f"{self.shown}: transaction {number} has not ended"))
+
+    # --- connections ----------------------------------------------------------------------------------------------
+
+    def take(self, patience: Patience) -> Connected:
+        """Take a connection out of the pool.
+
+        Raises:
+            BackendError: none was to be had in time.
+        """
+        try:
+            return self._pool.getconn(timeout=max(patience.left(), 0.001))
+        except (psycopg.Error, PoolTimeout) as error:
+            raise self.explain(error) from error
+
+    def give(self, connection: Connected) -> None:
+        """Put a connection back."""
+        self._pool.putconn(connection)
+
+    def drop(self, connection: Connected, error: BaseException) -> None:
+        """Put a connection back whose transaction failed; one that is in doubt is closed."""
+        refused = isinstance(error, WorkflowError) or (
+            isinstance(error, psycopg.Error) and not isinstance(error, psycopg.OperationalError | psycopg.InterfaceError)
+        )
+        try:
+            if refused and not isinstance(error, errors.ReadOnlySqlTransaction):
+                connection.execute("ROLLBACK", prepare=False)
+            else:
+                connection.close()
+        except psycopg.Error:
+            connection.close()
+        self._pool.putconn(connection)
+
+    def explain(self, error: Exception) -> BackendError:
+        """Return our error for the driver's, without secrets."""
+        text = str(error).strip()
+        for secret in self._secret:
+            text = text.replace(secret, "***")
+        state = getattr(error, "sqlstate", None)
+        fixes = {
+            "28P01": "check user and password", "28000": "check user, database and pg_hba.conf",
+            "3D000": "create the database first", "42501": "grant the user the right to create and use the schema",
+            "53300": "raise max_connections of the server or lower max_connections= here",
+            "25006": "the server is read-only; connect to the primary", "57014": "raise statement_timeout_secs",
+        }  # fmt: skip
+        fix = fixes.get(state or "", "check that the server runs and the URL is right" if state is None else "see the cause")
+        explained = BackendError(f"PostgreSQL at {self.shown}: {text}; {fix}")
+        explained.__cause__ = error
+        return explained
+
+    def close(self) -> None:
+        """Close the pool; connections that are out are closed as they come back."""
+        self._pool.close(timeout=2)
+
+
+def _one(connection: Connected, statement: str, *values: Any) -> Any:
+    row = connection.execute(statement.encode(), values or None, prepare=False).fetchone()
+    return None if row is None else row[0]
+
+
+def _masked(url: str) -> tuple[list[str], str]:
+    """Return the secrets of a URL, and how it is shown."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.Error as error:
+        # The driver's text would show the URL with its password.
+        raise BackendError("the PostgreSQL URL cannot be read; write postgresql://user@host:5432/database") from error
+    secrets = [str(parts[name]) for name in ("password", "sslpassword") if parts.get(name)]
+    host, port = parts.get("host") or parts.get("hostaddr") or "localhost", parts.get("port") or "5432"
+    return secrets, f"{parts.get('user') or ''}@{host}:{port}/{parts.get('dbname') or ''}".lstrip("@")
+
+
+def _complete(url: str) -> str:
+    parts = conninfo_to_dict(url)
+    defaults: dict[str, str] = {
+        "application_name": "sayiir", "connect_timeout": "5",
+        # A link that the other side has silently forgotten is noticed within seconds, not hours.
+        "keepalives_idle": "5", "keepalives_interval": "2", "keepalives_count": "3", "tcp_user_timeout": "15000",
+    }  # fmt: skip
+    if "," in str(parts.get("host") or ""):
+        defaults["target_session_attrs"] = "read-write"
+    return make_conninfo(url, **{name: value for name, value in defaults.items() if name not in parts})
+
+

@@ -1,0 +1,83 @@
+"""A connection of one's own for one kind of hot statement, used by one thread at a time."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import msgspec
+import psycopg
+
+from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
+
+T = TypeVar("T")
+
+
+class OwnConnection:
+    """Runs statements on a connection that is kept, in autocommit.
+
+    Args:
+        links: where it comes from.
+    """
+
+    def __init__(self, links: Links) -> None:
+        self._links = links
+        self._mutex = threading.Lock()
+        self._connection: Connected | None = None
+
+    def get(self) -> Connected:
+        """Return the connection; only for who is alone with it.
+
+        Raises:
+            psycopg.Error: it cannot be opened.
+        """
+        if self._connection is None:
+            connection = self._links.connect()
+            if not self._links.pooled:
+                # Plans are made once and kept: an index must serve when the tables have grown, too.
+                for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+                    connection.execute(f"SET {name} = off".encode(), prepare=False)
+            self._connection = connection
+        return self._connection
+
+    def drop(self) -> None:
+        """Close the connection; the next use opens another."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def run(self, statements: Callable[[Connected, bool], T]) -> T:
+        """Run statements until their answer is here.
+
+        Args:
+            statements: gets the connection, and whether an earlier try may have come through.
+
+        Raises:
+            BackendError: the database refused, or was away for longer than patience lasts.
+        """
+        with self._mutex:
+            patience, doubt = Patience(self._links.clock, self._links.patience), False
+            while True:
+                try:
+                    return statements(self.get(), doubt)
+                except AGAIN as error:
+                    self.drop()
+                    doubt = True
+                    patience.wait(self._links.explain(error))
+                except psycopg.Error as error:
+                    self.drop()
+                    raise self._links.explain(error) from error
+                except BaseException:
+                    self.drop()  # interrupted in the middle of an answer
+                    raise
+
+    def close(self) -> None:
+        """Close the connection when nobody is using it."""
+        with self._mutex:
+            self.drop()
+
+
+def as_json(rows: list[dict[str, Any]]) -> str:
+    """Return rows as the JSON that the statements read."""
+    return msgspec.json.encode(rows).decode()

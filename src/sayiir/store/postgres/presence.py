@@ -1,0 +1,159 @@
+"""A store's presence: the number under which it holds claims, the lock that shows it alive, and its ear for notices.
+
+One connection and one thread, apart from everything that users' tasks can keep busy. The lock is the session's, so a
+killed process is known dead as soon as its connection ends. A connection that breaks while the process lives is opened
+again at once; whoever sweeps gives it a moment before calling it dead. Behind a pooler there are neither session locks
+nor notices: its beats show that it lives, and it polls. Only the thread touches the connection.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from typing import Any
+
+import psycopg
+
+from sayiir.store.postgres.links import Connected, Links, Patience
+from sayiir.store.postgres.notices import RemoteHints, notices
+
+BEAT_SECS = 1.0
+
+
+class Presence:
+    """The owner behind a store's claims.
+
+    Args:
+        links: where connections come from.
+        hints: told what other processes say.
+        name: what the owner is called in timelines.
+        sql: the statements.
+        channel: the channel of notices.
+        lock_class: the first half of the lock's key.
+        listen: whether notices are wanted.
+    """
+
+    def __init__(
+        self, links: Links, hints: RemoteHints, name: str, sql: Any, channel: str, lock_class: int, *, listen: bool
+    ) -> None:
+        self._links = links
+        self._hints = hints
+        self._name = name
+        self._sql = sql
+        self._channel = channel
+        self._lock_class = lock_class
+        self.listening = listen and not links.pooled
+        self._mutex = threading.Lock()
+        self._ended = False
+        self._locked = links.pooled
+        self._thread: threading.Thread | None = None
+        self._ear, self._mouth = os.pipe()
+        self.owner = 0
+
+    def ensure(self) -> int:
+        """Be present from now on; return the owner's number.
+
+        Raises:
+            BackendError: the database is away.
+        """
+        if self.owner:
+            return self.owner
+        with self._mutex:
+            if not self.owner:
+                connection, owner = self._arrive()
+                self._thread = threading.Thread(
+                    target=self._keep, args=(connection,), name="sayiir-presence", daemon=True
+                )
+                self.owner = owner
+                self._thread.start()
+        return self.owner
+
+    def _arrive(self) -> tuple[Connected, int]:
+        patience = Patience(self._links.clock, self._links.patience)
+        while True:
+            try:
+                connection = self._links.connect()
+                row = connection.execute(self._sql.ADD_OWNER, (self._name, not self._links.pooled)).fetchone()
+                owner = int(row[0]) if row is not None else 0
+                self._show(connection, owner)
+            except psycopg.Error as error:
+                patience.wait(self._links.explain(error))
+            else:
+                return connection, owner
+
+    def _show(self, connection: Connected, owner: int) -> None:
+        """Take the lock and listen."""
+        if not self._links.pooled:
+            key = self._lock_class, owner
+            row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", key, prepare=False).fetchone()
+            # False: the server has not noticed yet that our last session is gone. It shows us alive meanwhile.
+            self._locked = bool(row and row[0])
+        if self.listening:
+            connection.execute(f'LISTEN "{self._channel}"'.encode(), prepare=False)
+
+    def _keep(self, connection: Connected | None) -> None:
+        try:
+            while not self._ended:
+                try:
+                    if connection is None:
+                        connection = self._return()
+                    self._beat(connection)
+                    self._hear(connection)
+                except (psycopg.Error, OSError) as error:
+                    self._lost(connection, error)
+                    connection = None
+        finally:
+            if connection is not None:
+                connection.close()
+
+    def _beat(self, connection: Connected) -> None:
+        if not self._locked:
+            self._show(connection, self.owner)
+        if not connection.execute(self._sql.KEEP_OWNER, (self.owner,)).rowcount:
+            # Called dead, wrongly: its claims are others' now, but it may make new ones.
+            connection.execute(self._sql.ADD_OWNER_AGAIN, (self.owner, self._name, not self._links.pooled))
+
+    def _hear(self, connection: Connected) -> None:
+        """Listen until it is time for the next beat."""
+        clock = self._links.clock
+        until = clock.monotonic() + BEAT_SECS
+        while not self._ended and (left := until - clock.monotonic()) > 0:
+            select.select([connection.fileno(), self._ear], [], [], left)
+            for notice in notices(connection):
+                teller = self._hints.teller
+                if teller is None or notice.pid != teller.process:
+                    self._hints.heard(steering=bool(notice.payload))
+
+    def _return(self) -> Connected:
+        connection = self._links.connect()
+        try:
+            self._show(connection, self.owner)
+        except BaseException:
+            connection.close()
+            raise
+        self._hints.heard(steering=True)  # whatever was said meanwhile was not heard
+        return connection
+
+    def _lost(self, connection: Connected | None, error: Exception) -> None:
+        if connection is not None:
+            connection.close()
+        if self._ended:
+            return
+        log = logging.getLogger("sayiir")
+        log.info("%s lost its connection and opens another: %s", self._name, self._links.explain(error))
+        if connection is None:  # it could not be opened: not at once again
+            select.select([self._ear], [], [], 0.05 + self._links.clock.chance() / 5)
+
+    def leave(self) -> None:
+        """End; the lock is let go with the connection, and whatever is still claimed is free for others."""
+        if self._ended:
+            return
+        self._ended = True
+        os.write(self._mouth, b".")
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join(5.0)
+        if self._thread is None or not self._thread.is_alive():
+            os.close(self._ear)
+            os.close(self._mouth)

@@ -1,0 +1,47 @@
+"""The conformance suite on PostgreSQL, whose clock the tests hold still."""
+
+from __future__ import annotations
+
+import psycopg
+import pytest
+
+from sayiir.store.postgres import PostgresBackend
+from sayiir.testing.conformance import StoreConformance
+
+
+class TestPostgres(StoreConformance):
+    """On a real server."""
+
+    store: PostgresBackend
+    instant = 1.0  # the claims of two statements differ in length, so that each can be found again
+
+    @pytest.fixture(autouse=True)
+    def _database(self, pg_url: str) -> None:
+        self.url = pg_url
+
+    def open_store(self) -> PostgresBackend:
+        store = PostgresBackend(self.url, clock=self.clock)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("CREATE TABLE IF NOT EXISTS held_clock (now bigint)")
+            connection.execute("DELETE FROM held_clock")
+            connection.execute("INSERT INTO held_clock VALUES (%s)", (self.clock.now(),))
+            connection.execute(
+                "CREATE OR REPLACE FUNCTION sayiir.clock_micros() RETURNS bigint LANGUAGE sql VOLATILE "
+                "AS 'SELECT now FROM public.held_clock'"
+            )
+        return store
+
+    def reopen(self) -> PostgresBackend:
+        return PostgresBackend(self.url, clock=self.clock)
+
+    def abandon(self) -> PostgresBackend:
+        self.store.abandon()
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            # Nobody is called dead within a moment of the last beat.
+            connection.execute("UPDATE sayiir.owners SET beat_at = beat_at - 10000000")
+        return self.reopen()
+
+    def pass_time(self, seconds: float) -> None:
+        super().pass_time(seconds)
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            connection.execute("UPDATE held_clock SET now = %s", (self.clock.now(),))
