@@ -22,7 +22,7 @@ def groups(setting: Setting) -> list[Group]:
     ]
     for peer, module, label in (
         ("sayiir_real", "sayiir", "real sayiir 1.0.0"),
-        ("dbos_sqlite", "dbos", "DBOS 3.4.0"),
+        ("dbos", "dbos", "DBOS 3.4.0"),
     ):
         python = setting.peers.get(peer)
         if python is not None:

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-Kind = Literal["micros", "rate", "millis"]
+Kind = Literal["micros", "rate", "millis", "bytes"]
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Case:
         key: its name inside the group.
         label: its name in the table.
         measure: takes one measurement.
-        kind: microseconds or milliseconds (less is better), or a rate per second.
+        kind: microseconds, milliseconds or bytes (less is better), or a rate per second.
         floor: the key of the case that its ratio is shown to.
         budgets: what it may cost.
     """
@@ -108,7 +108,7 @@ class Figure:
         return asdict(self)
 
 
-UNITS: dict[Kind, str] = {"micros": " µs", "millis": " ms", "rate": "/s"}
+UNITS: dict[Kind, str] = {"micros": " µs", "millis": " ms", "rate": "/s", "bytes": " B"}
 
 
 def timed(work: Callable[[], object]) -> float:

@@ -10,7 +10,10 @@ from benchmarks.plot import bars
 
 BEGIN, END = "<!-- figures: begin (written by `make bench`) -->", "<!-- figures: end -->"
 HEADER = "| what | median | min – max | ratio | budget | verdict |\n|---|---:|---:|---:|---|---|"
-PLOTTED = {"memory": "µs a step", "sqlite-full": "µs a step", "sqlite-normal": "µs a step", "threads": "steps a second"}
+PLOTTED = {
+    "memory": "µs a step", "sqlite-full": "µs a step", "sqlite-normal": "µs a step", "threads": "steps a second",
+    "postgres": "µs a step", "workers": "steps a second", "pick-up": "ms",
+}  # fmt: skip
 
 
 def number(value: float) -> str:

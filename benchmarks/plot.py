@@ -13,7 +13,7 @@ _STYLE = """text{font:12px system-ui,sans-serif;fill:#24292f}.t{font-weight:600;
 @media(prefers-color-scheme:dark){text{fill:#e6edf3}.q{fill:#9198a1}.g{stroke:#30363d}.e{stroke:#e6edf3}
 .floor{fill:#656c76}.ours{fill:#4493f8}.other{fill:#db6d28}}"""
 _LEFT, _WIDTH, _RIGHT, _ROW, _TOP = 350, 420, 90, 24, 56
-_OTHERS, _FLOORS = ("real", "dbos"), ("calls", "bare", "by hand", "one")
+_OTHERS, _FLOORS = ("real", "dbos", "absurd", "pgqueuer"), ("calls", "bare", "by hand", "one", "raw")
 
 
 def bars(figures: list[Figure], title: str, unit: str) -> str:

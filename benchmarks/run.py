@@ -10,17 +10,23 @@ import argparse
 import shutil
 import sys
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 
-from benchmarks import imports, memory, sqlite, threads
+from benchmarks import imports, memory, postgres, sqlite, threads, workers
 from benchmarks.environments import REQUIREMENTS, ROOT, interpreter
 from benchmarks.machine import facts
 from benchmarks.measure import Figure, Group, take
 from benchmarks.page import HEADER, row, write, write_json
+from benchmarks.server import Server
 from benchmarks.setting import QUICK, Scale, Setting
 from sayiir.store.sqlite.filesystem import file_system
+from tests.servers.ground import ServerError
 
-SUBJECTS = {"memory": memory, "sqlite": sqlite, "threads": threads, "imports": imports}
+SUBJECTS = {
+    "memory": memory, "sqlite": sqlite, "threads": threads, "postgres": postgres, "workers": workers,
+    "imports": imports,
+}  # fmt: skip
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -34,8 +40,13 @@ def main(arguments: list[str] | None = None) -> int:
     folder = Path(tempfile.mkdtemp(prefix=".bench-", dir=parent))
     try:
         about = facts(folder)
-        setting = Setting(folder, QUICK if options.quick else Scale(), _peers(options))
-        groups, figures = _measure(setting, options.only)
+        with Server(folder) as server:
+            setting = Setting(folder, _scale(options), _peers(options), server.database)
+            groups, figures = _measure(setting, options.only)
+            about |= server.facts()
+    except ServerError as error:
+        print(error, file=sys.stderr)
+        return 2
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     if options.json:
@@ -62,6 +73,11 @@ def _measure(setting: Setting, only: list[str] | None) -> tuple[list[Group], lis
     return groups, figures
 
 
+def _scale(options: argparse.Namespace) -> Scale:
+    scale = QUICK if options.quick else Scale()
+    return replace(scale, finished=1_000_000, parked=100_000) if options.large else scale
+
+
 def _say(text: str) -> None:
     if sys.stderr.isatty():
         print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
@@ -80,6 +96,7 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="very little of everything: shows that it works, not how well"
     )
+    parser.add_argument("--large", action="store_true", help="much longer history in the tables: 1,000,000 instances")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other engines too")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON",
                         help=f"an interpreter that has the peer already; names: {', '.join(REQUIREMENTS)}")  # fmt: skip

@@ -1,9 +1,9 @@
-"""What a run of the benchmark is given: where files go, how much is measured, which peers there are."""
+"""What a run of the benchmark is given: where files go, how much is measured, which peers and databases there are."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,20 @@ class Scale:
     chains: tuple[int, ...] = (10, 100, 1_000)
     forks: tuple[int, ...] = (10, 100)
     starts: int = 5
+    batches: int = 10
+    instances: int = 5_000
+    foreign_instances: int = 1_000
+    weighed: int = 500
+    pings: int = 200
+    naps: int = 20
+    finished: int = 100_000
+    parked: int = 20_000
 
 
 QUICK = Scale(
-    rounds=2, memory=200, buffered=20, synced=20, foreign=10, threads=4, each=10, chains=(10, 20), forks=(3,), starts=1
-)
+    rounds=2, memory=200, buffered=20, synced=20, foreign=10, threads=4, each=10, chains=(10, 20), forks=(3,), starts=1,
+    batches=1, instances=20, foreign_instances=5, weighed=5, pings=5, naps=2, finished=500, parked=100,
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -36,7 +45,9 @@ class Setting:
     folder: Path
     scale: Scale
     peers: Mapping[str, str]
-    """Interpreters by the name of the peer's script."""
+    """Interpreters by the name of the peer's environment."""
+    database: Callable[[], str]
+    """Returns the URL of a new, empty database of a durable PostgreSQL server, which is started when first asked."""
 
     def fresh(self) -> Path:
         """Return a new empty folder for one group's files."""

@@ -8,13 +8,13 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from benchmarks.chains import chains
 from benchmarks.environments import Peer
 from benchmarks.flows import approval, chain, fork, new_id
 from benchmarks.measure import Budget, Case, Group, timed
 from benchmarks.setting import Setting
 from sayiir import (
     SqliteBackend,
-    Workflow,
     WorkflowClient,
     resume_workflow,
     run_durable_workflow,
@@ -84,7 +84,7 @@ def _full(setting: Setting) -> Group:
     floor, backend = Floor(folder, "FULL"), SqliteBackend(folder / "ours.db")
     cases = _chains(floor, backend, scale.synced, scale.chains, Budget(1.5, 1.2, to="bare"))
     peers: list[Peer] = []
-    python = setting.peers.get("dbos_sqlite")
+    python = setting.peers.get("dbos")
     if python is not None:
         for mode, words in (("wal", "file in WAL mode"), ("delete", "as shipped")):
             peer = Peer(python, "dbos_sqlite", str(folder), mode)
@@ -132,20 +132,8 @@ def _chains(floor: Floor, backend: SqliteBackend, steps: int, lengths: tuple[int
     return [
         Case("bare", "one bare commit (one small row)", partial(floor.bare, steps)),
         Case("by hand", "a result and a token by hand", partial(floor.checkpoint, steps), "micros", "bare"),
-        *(
-            Case(f"ours {length}", f"`run_durable_workflow`, chain of {length:,}",
-                 partial(_runs, backend, chain(length), length, max(1, steps // length)), "micros", "bare", (must,))
-            for length in lengths
-        ),
-    ]  # fmt: skip
-
-
-def _runs(backend: SqliteBackend, workflow: Workflow[int, int], length: int, runs: int) -> float:
-    def work() -> None:
-        for _ in range(runs):
-            run_durable_workflow(workflow, new_id(), 0, backend)
-
-    return timed(work) / runs / length * 1e6
+        *chains(backend, steps, lengths, must),
+    ]
 
 
 def _more(setting: Setting) -> Group:

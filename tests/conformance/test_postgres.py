@@ -7,6 +7,7 @@ import pytest
 
 from sayiir.store.postgres import PostgresBackend
 from sayiir.testing.conformance import StoreConformance
+from tests.servers.ground import until
 
 
 class TestPostgres(StoreConformance):
@@ -18,6 +19,10 @@ class TestPostgres(StoreConformance):
     @pytest.fixture(autouse=True)
     def _database(self, pg_url: str) -> None:
         self.url = pg_url
+        # Nobody is called dead in the first moments of a server.
+        uptime = "SELECT clock_timestamp() - pg_postmaster_start_time() > interval '2 seconds'"
+        with psycopg.connect(pg_url, autocommit=True) as connection:
+            until(lambda: connection.execute(uptime).fetchone() == (True,), "the first moments of the server")
 
     def open_store(self) -> PostgresBackend:
         store = PostgresBackend(self.url, clock=self.clock)

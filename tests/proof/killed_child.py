@@ -135,10 +135,15 @@ def workflow() -> Any:
     return flow.wait_for_signal(SIGNAL).then(approved).delay("pause", 0.01).then(last).build()
 
 
+def open_ledger(path: str) -> None:
+    """Note executions in this file from now on."""
+    global _LEDGER
+    _LEDGER = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
 def main(database: str, ledger: str, instance_id: str) -> int:
     """Move the instance to its end."""
-    global _LEDGER
-    _LEDGER = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    open_ledger(ledger)
     os.write(1, b"!")
     flow, backend = workflow(), SqliteBackend(database)
     try:

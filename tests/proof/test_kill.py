@@ -12,7 +12,6 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -27,11 +26,11 @@ from sayiir.core.records import Record
 from sayiir.store.sqlite import SqliteBackend
 from tests.proof import killed_child
 from tests.proof.common import PROVE
+from tests.proof.invariants import check, ledger_of
 
 KILLS = 210 if PROVE else 24
 KILLS_OF_ONE = 2
 """Fewer than would make the engine give up on a task that seems to kill its process."""
-BRANCHES = 3
 _CHILD = Path(killed_child.__file__)
 _PATH = os.pathsep.join([str(Path(sayiir.__file__).parents[1]), os.environ.get("PYTHONPATH", "")])
 
@@ -120,40 +119,10 @@ def await_bytes(child: subprocess.Popen[bytes], count: int) -> None:
         count -= len(read)
 
 
-def check(case: Case, clean: Case, lines: list[dict[str, Any]]) -> int:
+def check_case(case: Case, clean: Case, lines: list[dict[str, Any]]) -> int:
     """Compare a killed instance with an undisturbed one; return how many executions were repeats."""
-    records = list(case.seen.values())
-    done = Counter((r.node, r.kind, r.iteration) for r in records if r.status == "completed")
-    assert done == Counter((r.node, r.kind, r.iteration) for r in clean.seen.values() if r.status == "completed")
-    assert max(done.values()) == 1
-
-    # Every execution got the committed result of its predecessor, and has a line of its own in the timeline.
-    sources = {(r.node, r.iteration): r.source for r in records if r.kind == "task"}
-    told = {(r.node, r.iteration, r.attempt) for r in records if r.kind == "task"}
-    attempts = Counter((line["node"], line["iteration"], line["attempt"]) for line in lines)
-    for line in lines:
-        assert line["input"] == killed_child.digest(case.values[sources[line["node"], line["iteration"]]])
-        assert line["pid"] in case.pids
-    assert max(attempts.values()) == 1
-    assert attempts.keys() <= told
-    keys = {(line["node"], line["iteration"], line["key"]) for line in lines}
-    assert len(keys) == len({key for _, _, key in keys}) == len(sources), "one key for each task and iteration"
-
-    ran = Counter((node, iteration) for node, iteration, _ in attempts.elements())
-    usual = Counter({key: 2 if key[0] == "flaky" else 1 for key in sources})
-    repeats = ran - usual
-    assert not repeats or max(repeats.values()) <= case.kills
-    assert repeats.total() <= case.kills * BRANCHES
-    return repeats.total()
-
-
-def ledger_of(folder: Path) -> dict[str, list[dict[str, Any]]]:
-    """Return the ledger's lines by instance; a line that is torn would not be JSON."""
-    lines: dict[str, list[dict[str, Any]]] = {}
-    for text in (folder / "ledger").read_text().splitlines():
-        line = json.loads(text)
-        lines.setdefault(line["instance"], []).append(line)
-    return lines
+    records, undisturbed = list(case.seen.values()), list(clean.seen.values())
+    return check(records, case.values, undisturbed, lines, faults=case.kills, pids=case.pids)
 
 
 @pytest.mark.timeout(3600 if PROVE else 120)
@@ -173,9 +142,9 @@ def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path, record_property
             cases += fresh
             assert len(cases) < KILLS, "most processes must be killed before they are done"
 
-    ledger = ledger_of(tmp_path)
-    assert check(clean, clean, ledger[clean.instance_id]) == 0
-    repeats = sum(check(case, clean, ledger[case.instance_id]) for case in cases)
+    ledger = ledger_of(tmp_path / "ledger")
+    assert check_case(clean, clean, ledger[clean.instance_id]) == 0
+    repeats = sum(check_case(case, clean, ledger[case.instance_id]) for case in cases)
     kills = sum(case.kills for case in cases)
     assert sum(record.status == "crashed" for case in cases for record in case.seen.values()) >= kills / 4, "vacuous"
     record_property("kills", kills)

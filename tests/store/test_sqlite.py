@@ -24,6 +24,7 @@ from sayiir.store.port import Fence, Query, Restart, Token
 from sayiir.store.sqlite import filesystem, migrate
 from sayiir.store.sqlite import store as store_module
 from sayiir.store.sqlite.filesystem import file_system, is_network
+from sayiir.testing.clock import FakeClock
 
 sys.path.insert(0, str(Path(__file__).parent))
 
@@ -333,6 +334,21 @@ def test_many_processes_may_migrate_at_once(tmp_path: Path) -> None:
             assert [other.hear() for other in group] == ["opened"] * 3
         assert raw(path, "SELECT count(*) FROM sayiir_migrations") == [(1,)]
         assert is_sound(path)
+
+
+def test_a_new_file_that_another_process_is_writing_is_waited_for(path: Path) -> None:
+    clock, opened = FakeClock(), []
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN IMMEDIATE")
+        thread = threading.Thread(target=lambda: opened.append(SqliteBackend(path, clock=clock)))
+        thread.start()
+        clock.until_waiting()  # refused once, and about to ask again
+        other.execute("COMMIT")
+    while thread.is_alive():
+        clock.advance(0.01)
+        thread.join(0.01)
+    opened[0].close()
 
 
 # --- plain SQL ----------------------------------------------------------------------------------------------------

@@ -96,15 +96,18 @@ def test_another_processes_write_is_found_by_looking(path: Path) -> None:
         assert other.hear() == "ready"
         mark = store.wait_for_hint(0, None)
         woken: list[int] = []
+        looked = threading.Event()
 
         def wait() -> None:
             seen = mark
             while store.load("b") is None:
+                looked.set()
                 seen = store.wait_for_hint(seen, None)
             woken.append(seen)
 
         thread = threading.Thread(target=wait)
         thread.start()
+        assert looked.wait(30)
         other.tell()
         assert other.hear() == "done"
         thread.join()

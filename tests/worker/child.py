@@ -1,6 +1,6 @@
 """A worker in a process of its own, and the workflows of the tests that use it: `python -m tests.worker.child PATH NAME …`.
 
-Its tasks note what they do in a file beside the database, which knows what really happened whatever became of the
+Its database is the file, or what SAYIIR_TEST_URL names. Its tasks note what they do in a file of their own, which knows what really happened whatever became of the
 process.
 """
 
@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from sayiir import Flow, SqliteBackend, Worker, get_task_context
+from sayiir import Flow, PostgresBackend, SqliteBackend, Worker, get_task_context
 
 ROOT = Path(__file__).parents[2]
 PATH = os.environ.get("SAYIIR_TEST_PATH", "")
@@ -86,11 +86,12 @@ ALL = [CHAIN, QUICK, POISON, FORK]
 class Process:
     """A worker's process, ended with the block."""
 
-    def __init__(self, path, name, **options):
+    def __init__(self, path, name, *, url=None, **options):
         self.name = name
         environment = {
             **os.environ,
             "SAYIIR_TEST_PATH": str(path),
+            "SAYIIR_TEST_URL": url or "",
             "PYTHONPATH": os.pathsep.join((str(ROOT / "src"), str(ROOT))),
         }
         self.process = subprocess.Popen(
@@ -119,8 +120,12 @@ class Process:
             self.process.stdin.close()
 
 
+def open_backend(path, url=None):
+    return SqliteBackend(path, durability="normal") if url is None else PostgresBackend(url)
+
+
 def main():
-    with SqliteBackend(PATH, durability="normal") as backend:
+    with open_backend(PATH, os.environ.get("SAYIIR_TEST_URL") or None) as backend:
         with Worker(sys.argv[1], backend, **json.loads(sys.argv[2])).start(ALL):
             print("working", flush=True)
             sys.stdin.read()

@@ -2,6 +2,7 @@
 
 import pytest
 
+from sayiir import PostgresBackend
 from sayiir.testing.clock import FakeClock
 from tests.worker.support import STORES, open_store
 
@@ -11,9 +12,13 @@ def clock():
     return FakeClock()
 
 
-@pytest.fixture(params=STORES)
+@pytest.fixture(params=[*STORES, "postgres"])
 def backend(request, tmp_path):
-    with open_store(request.param, tmp_path) as store:
+    if request.param == "postgres":
+        store = PostgresBackend(request.getfixturevalue("pg_url"))
+    else:
+        store = open_store(request.param, tmp_path)
+    with store:
         yield store
 
 

@@ -1,11 +1,11 @@
-"""Workers in real processes on one file: they share the work, and one that dies is taken over."""
+"""Workers in real processes on one database: they share the work, and one that dies is taken over."""
 
 import signal
 
 import pytest
 
-from sayiir import SqliteBackend, WorkflowClient
-from tests.worker.child import CHAIN, FORK, POISON, QUICK, Process, noted, open_gate
+from sayiir import WorkflowClient
+from tests.worker.child import CHAIN, FORK, POISON, QUICK, Process, noted, open_backend, open_gate
 from tests.worker.support import ended, eventually, status
 
 
@@ -14,14 +14,25 @@ def path(tmp_path):
     return tmp_path / "runs.db"
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def url(request):
+    return request.getfixturevalue("pg_url") if request.param == "postgres" else None
+
+
 @pytest.fixture
-def backend(path):
-    with SqliteBackend(path, durability="normal") as store:
+def backend(path, url):
+    with open_backend(path, url) as store:
         yield store
 
 
-def test_two_processes_share_the_branches_and_join_once(path, backend):
-    with Process(path, "one", concurrency=2) as one, Process(path, "two", concurrency=2) as two:
+@pytest.fixture
+def start(path, url):
+    """Start a worker's process on the test's database."""
+    return lambda name, **options: Process(path, name, url=url, **options)
+
+
+def test_two_processes_share_the_branches_and_join_once(path, start, backend):
+    with start("one", concurrency=2) as one, start("two", concurrency=2) as two:
         WorkflowClient(backend).submit(FORK, "a", 1)
         eventually(lambda: len(noted(path)) == 4)
         open_gate(path)
@@ -31,9 +42,9 @@ def test_two_processes_share_the_branches_and_join_once(path, backend):
         assert one.end() == two.end() == 0
 
 
-def test_two_processes_run_every_task_once(path, backend):
+def test_two_processes_run_every_task_once(path, start, backend):
     client = WorkflowClient(backend)
-    with Process(path, "one") as one, Process(path, "two") as two:
+    with start("one") as one, start("two") as two:
         for number in range(150):
             client.submit(QUICK, f"i{number}", number)
         outputs = [s.output for s in ended(backend, *(f"i{number}" for number in range(150)))]
@@ -44,9 +55,9 @@ def test_two_processes_run_every_task_once(path, backend):
     assert {int(words[2]) for words in ran} <= {one.process.pid, two.process.pid}
 
 
-def test_a_killed_worker_is_taken_over_by_another(path, backend):
+def test_a_killed_worker_is_taken_over_by_another(path, start, backend):
     client = WorkflowClient(backend)
-    with Process(path, "first", concurrency=2) as first, Process(path, "second", concurrency=1) as second:
+    with start("first", concurrency=2) as first, start("second", concurrency=1) as second:
         client.submit(CHAIN, "a", 1)
         client.submit(CHAIN, "b", 1)
         client.submit(CHAIN, "c", 1)
@@ -64,13 +75,13 @@ def test_a_killed_worker_is_taken_over_by_another(path, backend):
     assert [entry.task_id for entry in crashed] == ["slow"]
 
 
-def test_a_stopped_worker_is_taken_over_at_the_end_of_its_claims_and_writes_nothing_late(path, backend):
+def test_a_stopped_worker_is_taken_over_at_the_end_of_its_claims_and_writes_nothing_late(path, start, backend):
     client = WorkflowClient(backend)
-    with Process(path, "first", claim_ttl=1, concurrency=1) as first:
+    with start("first", claim_ttl=1, concurrency=1) as first:
         client.submit(CHAIN, "a", 1)
         eventually(lambda: [words[0] for words in noted(path)] == ["quick", "slow"])
         first.process.send_signal(signal.SIGSTOP)
-        with Process(path, "second", claim_ttl=1) as second:
+        with start("second", claim_ttl=1) as second:
             eventually(lambda: [words[0] for words in noted(path)].count("slow") == 2)
             open_gate(path)
             assert ended(backend, "a").output == 5
@@ -81,8 +92,8 @@ def test_a_stopped_worker_is_taken_over_at_the_end_of_its_claims_and_writes_noth
     assert done == ["completed", "crashed", "completed", "completed"]
 
 
-def test_a_healthy_task_longer_than_its_claims_runs_once(path, backend):
-    with Process(path, "first", claim_ttl=0.3) as first, Process(path, "second", claim_ttl=0.3) as second:
+def test_a_healthy_task_longer_than_its_claims_runs_once(path, start, backend):
+    with start("first", claim_ttl=0.3) as first, start("second", claim_ttl=0.3) as second:
         client = WorkflowClient(backend)
         client.submit(CHAIN, "a", 1)
         eventually(lambda: len(noted(path)) == 2)
@@ -94,12 +105,12 @@ def test_a_healthy_task_longer_than_its_claims_runs_once(path, backend):
     assert [words[0] for words in noted(path)] == ["quick", "slow", "quick"]
 
 
-def test_a_poison_task_ends_failed_after_three_crashes_while_others_complete(path, backend):
+def test_a_poison_task_ends_failed_after_three_crashes_while_others_complete(path, start, backend):
     client = WorkflowClient(backend)
     client.submit(POISON, "poison", 1)
     submitted = deaths = 0
     while not status(backend, "poison").is_failed():
-        with Process(path, f"worker-{deaths}") as worker:
+        with start(f"worker-{deaths}") as worker:
             for _ in range(5):
                 client.submit(QUICK, f"i{submitted}", 1)
                 submitted += 1
@@ -111,7 +122,7 @@ def test_a_poison_task_ends_failed_after_three_crashes_while_others_complete(pat
             if worker.process.poll() is not None:
                 deaths += 1
     assert deaths == 3
-    with Process(path, "last") as last:
+    with start("last") as last:
         assert {s.output for s in ended(backend, *(f"i{number}" for number in range(submitted)))} == {4}
         assert last.end() == 0
     found = status(backend, "poison")

@@ -54,6 +54,30 @@ def test_a_delay_ends_without_anybody_resuming(timed, clock):
         assert [s.output for s in ended(timed, *(f"i{n}" for n in range(20)))] == list(range(20))
 
 
+def test_a_delay_that_ends_while_the_worker_looks_is_not_slept_over(timed, clock, monkeypatch):
+    """It was not due yet when the store was asked, and is when the worker reckons how long to sleep."""
+    flow = Flow("w").delay("night", "8h").then(lambda x: x, name="morning").build()
+    other = Flow("o").then(lambda x: x, name="o").build()
+    client, armed, claim_due = WorkflowClient(timed), threading.Event(), timed.claim_due
+
+    def slow(*asked, **options):
+        due = claim_due(*asked, **options)
+        if armed.is_set() and due.next_at is not None and not due.works:
+            armed.clear()
+            clock.advance((due.next_at - timed.now()) / 1e6 + 0.001)
+        return due
+
+    monkeypatch.setattr(timed, "claim_due", slow)
+    with working(timed, [flow, other]):
+        client.submit(flow, "a", 1)
+        reached(timed, "a", "waiting")
+        client.submit(other, "b", 1)
+        ended(timed, "b")  # the worker has seen the delay
+        armed.set()
+        client.submit(other, "c", 1)
+        assert ended(timed, "a").output == 1
+
+
 def test_a_signal_wakes_its_instance_and_a_deadline_ends_the_wait(timed, clock):
     flow = (
         Flow("w")

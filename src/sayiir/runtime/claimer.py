@@ -31,7 +31,6 @@ class Claimer:
         self._clock = shift.store.clock
         self.trouble = trouble
         self._seen = 0
-        self._next_at: int | None = None
         self._pause = 0.0
         self._ahead: Job | None = None
         """The most urgent of the tokens that wait, while every slot is taken: it gets the next one."""
@@ -65,6 +64,7 @@ class Claimer:
         if not limit:
             self._wait_for_slots()
             return
+        asked = self._store.now()
         due = self._claim(lanes, limit)
         misfits = [job for job in map(self._shift.accept, due.works) if not self._shift.place(job)]
         if misfits:
@@ -76,7 +76,7 @@ class Claimer:
             return
         self._pause = 0.0
         if len(due.works) < limit:
-            self._sleep(due)
+            self._sleep(due, asked)
 
     def _claim(self, lanes: list[Lane], limit: int) -> Due:
         plan = self._shift.plan
@@ -85,17 +85,15 @@ class Claimer:
         self.trouble.over()
         return due
 
-    def _sleep(self, due: Due) -> None:
+    def _sleep(self, due: Due, asked: int) -> None:
         """Wait for a hint, the next due time or the polling time."""
         if self._shift.closing:
             return
         seconds = self._poll
-        if due.next_at is not None:
-            left = (due.next_at - self._store.now()) / 1_000_000
-            # One that is due and was not given, this worker cannot have now; once it may just have become due.
-            if left > 0 or due.next_at != self._next_at:
-                seconds = min(seconds, max(left, 0.0))
-        self._next_at = due.next_at
+        # One that was due when it was asked for and was not given, this worker cannot have now; a later one may have become
+        # due since.
+        if due.next_at is not None and due.next_at > asked:
+            seconds = min(seconds, max((due.next_at - self._store.now()) / 1_000_000, 0.0))
         if seconds > 0:
             self._seen = self._store.wait_for_hint(self._seen, seconds)
 

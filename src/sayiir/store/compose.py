@@ -2,33 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeAlias
 
 from sayiir.core.plan import compose, needed
 from sayiir.core.records import INPUT_REF, Ref
 from sayiir.core.values import unpack
 from sayiir.errors import BackendError
 
+Stored: TypeAlias = tuple[bytes | None, bytes | None]
+Fetch: TypeAlias = Callable[[list[Ref]], Mapping[Ref, Stored]]
 
-def resolve(
-    ref: Ref, stored_input: bytes | None, fetch: Callable[[Ref], tuple[bytes | None, bytes | None] | None]
-) -> bytes:
+
+def resolve(ref: Ref, stored_input: bytes | None, fetch: Fetch) -> bytes:
     """Return the JSON behind a reference; the nesting of definitions bounds how deep values are composed.
 
     Args:
         ref: the reference.
         stored_input: the instance's input as stored; None when there is no such instance.
-        fetch: gives a record's stored (output, parts); None when there is no such record.
+        fetch: gives the stored (output, parts) of records; those that are not there are missing in it.
 
     Raises:
         BackendError: nothing is stored under the reference.
     """
     if ref == INPUT_REF and stored_input is not None:
         return unpack(stored_input)
-    stored = None if stored_input is None else fetch(ref)
-    if stored is None:
+    return _resolve(ref, {} if stored_input is None else fetch([ref]), stored_input, fetch)
+
+
+def _resolve(ref: Ref, known: Mapping[Ref, Stored], stored_input: bytes | None, fetch: Fetch) -> bytes:
+    if ref == INPUT_REF and stored_input is not None:
+        return unpack(stored_input)
+    if ref not in known:
         raise BackendError(f"no value is stored under reference {ref}; the instance was replaced meanwhile")
-    output, parts = stored
+    output, parts = known[ref]
     if output is not None or parts is None:
         return unpack(output or b"null")
-    return compose(parts, {part: resolve(part, stored_input, fetch) for part in needed(parts)})
+    refs = needed(parts)
+    inner = fetch([part for part in refs if part != INPUT_REF])  # all at once: a join may have a thousand
+    return compose(parts, {part: _resolve(part, inner, stored_input, fetch) for part in refs})

@@ -12,7 +12,7 @@ from sayiir.clock import Clock
 from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.core.records import STEP_BITS, Definition, Move, Position, Record, Ref, Routing
 from sayiir.errors import BackendError
-from sayiir.store.compose import resolve
+from sayiir.store.compose import Stored, resolve
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.scripts.basis import MICROS
 from sayiir.store.scripts.rows import Census, Owner
@@ -254,9 +254,8 @@ class MemoryRows:
     def value(self, number: int, ref: Ref) -> bytes:
         instance, records = self._by_number.get(number), self._records.get(number, {})
 
-        def fetch(ref: Ref) -> tuple[bytes | None, bytes | None] | None:
-            record = records.get(ref)
-            return None if record is None else (record.output, record.parts)
+        def fetch(refs: list[Ref]) -> dict[Ref, Stored]:
+            return {ref: (records[ref].output, records[ref].parts) for ref in refs if ref in records}
 
         return resolve(ref, None if instance is None else instance.input, fetch)
 

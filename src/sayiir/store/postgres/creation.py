@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from sayiir.clock import MICROS
@@ -25,9 +26,11 @@ class Creation:
     Args:
         links: where connections come from.
         shared: what the store knows.
+        give_back_later: takes claims that may have been made, of which the caller does not learn.
     """
 
-    def __init__(self, links: Links, shared: Shared) -> None:
+    def __init__(self, links: Links, shared: Shared, give_back_later: Callable[[list[Fence]], None]) -> None:
+        self._give_back_later = give_back_later
         self._links = links
         self._own = OwnConnection(links)
         self._shared = shared
@@ -52,13 +55,21 @@ class Creation:
             "ttl": int(self._shared.claim_ttl * MICROS) if claim else None, "tags": tags, "priority": priority,
         }  # fmt: skip
 
-        def create(connection: Connected, doubt: bool) -> int | None:
-            if doubt and (row := connection.execute(self._shared.sql.LANDED_CREATE, (number,)).fetchone()):
-                return int(row[0])
-            row = connection.execute(self._shared.sql.HOT_CREATE, values).fetchone()
-            return None if row is None else int(row[0])
+        hot, landed = self._shared.sql.HOT_CREATE, self._shared.sql.LANDED_CREATE
 
-        created_at = self._own.run(create)
+        def create(connection: Connected, doubt: bool) -> int | None:
+            # After a lost answer it may come through before this try, or during it.
+            for statement, given in (landed, (number,)), (hot, values), (landed, (number,)):
+                if (doubt or statement is hot) and (row := connection.execute(statement, given).fetchone()):
+                    return int(row[0])
+            return None
+
+        try:
+            created_at = self._own.run(create)
+        except BaseException:
+            if claim:
+                self._give_back_later([Fence(number, 0, 1)])
+            raise
         return None if created_at is None else _created(new, number, definition, created_at, claim=claim)
 
     def many(self, news: list[NewInstance], definitions: dict[str, int]) -> list[Created] | None:

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.pq import TransactionStatus
+from psycopg.pq import PipelineStatus, TransactionStatus
 from psycopg.rows import tuple_row
 
 from sayiir.errors import BackendError
@@ -29,7 +29,10 @@ class Guest:
     def execute(self, statement: Any, values: Any = None) -> psycopg.Cursor[Any]:
         """Execute one statement."""
         cursor = psycopg.Cursor(self._connection, row_factory=tuple_row)
-        return cursor.execute(statement, values)
+        if self._connection.info.pipeline_status == PipelineStatus.OFF:
+            return cursor.execute(statement, values)
+        with self._connection.pipeline():  # the answer is here at its end, not at the end of the caller's
+            return cursor.execute(statement, values)
 
     def cursor(self) -> psycopg.Cursor[Any]:
         """Return a cursor."""
@@ -51,8 +54,8 @@ def visit(connection: Any, shared: Shared, links: Links, script: Callable[[Any],
             "connection= has no open transaction: use `with connection.transaction():`, or a connection without autocommit"
         )
     guest = Guest(connection)
-    with connection.transaction():
-        try:
+    try:
+        with connection.transaction():
             row = guest.execute(
                 "SELECT to_regclass(%s) IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_database "
                 "WHERE datname = current_database() AND oid = %s::oid)",
@@ -62,5 +65,5 @@ def visit(connection: Any, shared: Shared, links: Links, script: Callable[[Any],
                 raise BackendError(f"connection= leads to another database than {links.shown}, or not to its schema")
             now = guest.execute(b"SELECT " + shared.sql.NOW).fetchone()
             return script(PostgresRows(guest, shared, int(now[0]) if now else 0, write=True))  # type: ignore[arg-type]
-        except psycopg.Error as error:
-            raise links.explain(error) from error
+    except psycopg.Error as error:
+        raise links.explain(error) from error

@@ -10,15 +10,19 @@ from typing import Any
 
 import msgspec
 import psycopg
+from psycopg import errors
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Complete, Move, Record, Run
+from sayiir.core.records import Arrive, Complete, Move, Run
 from sayiir.errors import BackendError
 from sayiir.store.columns import is_plain, keys_text, raw, record_values, stored_text
 from sayiir.store.group import Entry, Group
-from sayiir.store.port import Fence, Instance, Order
+from sayiir.store.port import Fence, Instance, Moved, Order
+from sayiir.store.postgres.arrivals import Arrival, write_arrivals
+from sayiir.store.postgres.lines import line_of
 from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
 from sayiir.store.postgres.own import OwnConnection, as_json
+from sayiir.store.postgres.rows import Shared
 
 
 class Step(msgspec.Struct, gc=False):
@@ -38,7 +42,7 @@ class End(msgspec.Struct, gc=False):
     doubt: bool = False
 
 
-def hot(order: Order) -> Step | End | None:
+def hot(order: Order) -> Step | End | Arrival | None:
     """Return the hot write that an order is; None for the others."""
     move = order.move
     if order.consume is not None:
@@ -47,7 +51,7 @@ def hot(order: Order) -> Step | End | None:
         return Step(order.fence, move) if is_plain(move) else None
     if type(move.decision) is Complete and not order.fence.token and move.records:
         return End(order.fence, move)
-    return None
+    return Arrival(order.fence, move) if type(move.decision) is Arrive else None
 
 
 class HotWrites(Group):
@@ -58,13 +62,14 @@ class HotWrites(Group):
 
     Args:
         links: where its own connection comes from.
-        sql: the statements.
+        shared: what the store knows.
     """
 
-    def __init__(self, links: Links, sql: Any) -> None:
+    def __init__(self, links: Links, shared: Shared) -> None:
         super().__init__()
         self._links = links
-        self._sql = sql
+        self._shared = shared
+        self._sql = shared.sql
         self._own = OwnConnection(links)
         self.names: dict[int, tuple[str, str]] = {}
         """Definition → (workflow id, hash)."""
@@ -75,6 +80,12 @@ class HotWrites(Group):
         if len(batch) == 1:
             self._alone(batch[0])
             return
+        arrivals = [entry for entry in batch if isinstance(entry.work, Arrival)]
+        if arrivals:
+            self._arrive(arrivals)
+            batch = [entry for entry in batch if not isinstance(entry.work, Arrival)]
+            if not batch:
+                return
         try:
             self._together(self._own.get(), batch)
         except (psycopg.Error, BackendError):
@@ -83,13 +94,14 @@ class HotWrites(Group):
                 entry.work.doubt = True
 
     def _alone(self, entry: Entry) -> None:
+        if isinstance(entry.work, Arrival):
+            self._arrive([entry])
+            return
         patience, work = Patience(self._links.clock, self._links.patience), entry.work
         try:
             while not entry.settled:
                 try:
-                    connection = self._own.get()
-                    if not (work.doubt and self._landed(connection, entry)):
-                        self._write(connection, entry)
+                    self._once(entry)
                     entry.settled = True
                 except AGAIN as error:
                     self._own.drop()
@@ -102,6 +114,28 @@ class HotWrites(Group):
             entry.error, entry.settled = self._links.explain(error), True
         self.commits += 1
         self.writes += 1
+
+    def _once(self, entry: Entry) -> None:
+        """Write, unless an earlier try has come through, or does so meanwhile."""
+        connection, doubt = self._own.get(), entry.work.doubt
+        if doubt and self._landed(connection, entry):
+            return
+        try:
+            self._write(connection, entry)
+        except errors.UniqueViolation:
+            if not (doubt and self._landed(connection, entry)):
+                raise
+
+    def _arrive(self, entries: list[Entry]) -> None:
+        results: list[Moved | None] = [None] * len(entries)
+        try:
+            results = write_arrivals(self._own, self._links, self._shared, [entry.work for entry in entries])
+        except (psycopg.Error, BackendError):
+            self._own.drop()  # nothing was written: the general way begins anew
+        for entry, result in zip(entries, results, strict=True):
+            entry.result, entry.settled = result, True
+        self.commits += 1
+        self.writes += len(entries)
 
     def _write(self, connection: Connected, entry: Entry) -> None:
         work = entry.work
@@ -169,7 +203,7 @@ class HotWrites(Group):
             ref, metadata=raw(metadata), priority=priority,
         )  # fmt: skip
 
-    def run_many(self, works: list[Step | End]) -> list[Any]:
+    def run_many(self, works: list[Step | End | Arrival]) -> list[Any]:
         """Write these together; return for each its result, or its error."""
         entries = [Entry(work) for work in works]
         if entries:
@@ -186,21 +220,11 @@ class HotWrites(Group):
             self._own.drop()
 
 
-def _line(number: int, record: Record, following: str | None) -> dict[str, Any]:
-    return {
-        "instance": number, "ref": record.ref, "node": record.node, "kind": record.kind, "iteration": record.iteration,
-        "attempt": record.attempt, "status": record.status, "output": stored_text(record.output),
-        "parts": stored_text(record.parts), "source": record.source, "error": stored_text(record.error),
-        "worker": record.worker,
-        "started_at": record.started_at, "finished_at": record.finished_at, "next": following,
-    }  # fmt: skip
-
-
 def _steps(entries: list[Entry]) -> tuple[str]:
     rows = []
     for entry in entries:
         fence, move = entry.work.fence, entry.work.move
-        row = _line(fence.instance, move.records[0], move.position.node)
+        row = line_of(fence.instance, move.records[0], move.position.node)
         row["token"], row["epoch"], row["keys"] = fence.token, fence.epoch, keys_text(move.position.keys)
         rows.append(row)
     return (as_json(rows),)
@@ -210,5 +234,5 @@ def _ends(works: list[End]) -> tuple[str, str]:
     ends = [
         {"instance": work.fence.instance, "epoch": work.fence.epoch, "ref": work.move.position.ref} for work in works
     ]
-    lines = [_line(work.fence.instance, record, None) for work in works for record in work.move.records]
+    lines = [line_of(work.fence.instance, record, None) for work in works for record in work.move.records]
     return as_json(ends), as_json(lines)

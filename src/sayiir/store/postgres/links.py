@@ -2,11 +2,15 @@
 
 A transaction that fails because its connection broke, or because the server asks for it (a deadlock, a restart, a
 failover that left a read-only server), is run again on another connection while patience lasts. When it is the answer
-to COMMIT that is missing, the server is asked by the transaction's number what became of it; nothing is guessed.
+to COMMIT that is missing, the server is asked what became of the transaction; nothing is guessed. Its number does not
+suffice: a server that crashed gives the numbers again that it had not written. So each transaction leaves a mark of its
+own, in the same message as COMMIT; the number tells only whether it is still under way.
 """
 
 from __future__ import annotations
 
+import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -27,8 +31,10 @@ AGAIN = (
     errors.SerializationFailure,
     errors.DeadlockDetected,
     errors.ReadOnlySqlTransaction,
+    errors.IdleInTransactionSessionTimeout,  # this process was stopped for a while
     PoolTimeout,
 )
+_HOPELESS = errors.ProgramLimitExceeded
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 
 
@@ -45,8 +51,8 @@ class Patience:
         return max(0.0, self._deadline - self._clock.monotonic())
 
     def wait(self, error: BackendError) -> None:
-        """Pause before another try, or raise the error when there is no time left."""
-        if self.left() <= 0:
+        """Pause before another try, or raise the error when there is no time left, or no try would end otherwise."""
+        if self.left() <= 0 or isinstance(error.__cause__, _HOPELESS):
             raise error
         time.sleep(self._pause * (0.5 + self._clock.chance() / 2))
         self._pause = min(self._pause * 2, _LONGEST_WAIT)
@@ -103,8 +109,13 @@ class Links:
             num_workers=1,
         )
         self._pool.open()
+        self._local = threading.local()
         self.on_begin = "0"
         """What tells the database's time."""
+        self.on_commit = "SELECT"
+        """What leaves the mark of a transaction, with `{place}` and `{count}`."""
+        self.find_mark = "SELECT false"
+        """Whether the mark with a place and a count is there."""
 
     def _first(self) -> Connected:
         try:
@@ -148,10 +159,10 @@ class Links:
             try:
                 now, number = self._begin(connection)
                 results.append(script(connection, now))
-                connection.execute("COMMIT")
+                self.commit(connection)
             except AGAIN as error:
                 self.drop(connection, error)
-                if results and self._landed(number, patience):
+                if results and self.landed(number, patience):
                     return results[0]
                 patience.wait(self.explain(error))
                 continue
@@ -196,14 +207,29 @@ class Links:
         row = cursor.fetchone() or (0, "")
         return int(row[0]), str(row[1])
 
-    def _landed(self, number: str, patience: Patience) -> bool:
-        """Return whether a transaction whose COMMIT was sent has come through."""
+    def commit(self, connection: Connected) -> None:
+        """Leave the mark of this thread's writing transaction, and commit it."""
+        mark = self._mark()
+        mark.count += 1
+        text = self.on_commit.format(place=mark.place, count=mark.count)
+        connection.execute(f"{text}; COMMIT".encode(), prepare=False)
+
+    def _mark(self) -> Any:
+        """Return this thread's mark: its place, and the count of its transactions."""
+        if getattr(self._local, "place", None) is None:
+            self._local.place, self._local.count = int.from_bytes(os.urandom(7), "big"), 0
+        return self._local
+
+    def landed(self, number: str, patience: Patience) -> bool:
+        """Return whether this thread's last transaction, whose COMMIT was sent, has come through."""
+        mark = self._mark()
         while True:
             connection = self.take(patience)
             try:
                 status = _one(connection, "SELECT pg_xact_status(%s::text::xid8)", number)
+                found = _one(connection, self.find_mark, mark.place, mark.count)
             except errors.InvalidParameterValue:
-                # A number from the future: this server was promoted before the transaction reached it.
+                # A number from the future: this server was promoted, or crashed, before the transaction reached it.
                 self.give(connection)
                 return False
             except AGAIN as error:
@@ -211,8 +237,8 @@ class Links:
                 patience.wait(self.explain(error))
                 continue
             self.give(connection)
-            if status != "in progress":
-                return bool(status == "committed")
+            if found or status != "in progress":
+                return bool(found)
             patience.wait(BackendError(f"{self.shown}: transaction {number} has not ended"))
 
     # --- connections ----------------------------------------------------------------------------------------------
@@ -251,6 +277,8 @@ class Links:
         text = str(error).strip()
         for secret in self._secret:
             text = text.replace(secret, "***")
+        if getattr(error, "pgconn", None) is not None:
+            error._pgconn = None  # type: ignore[attr-defined]  # it tells the password to whoever logs variables
         state = getattr(error, "sqlstate", None)
         fixes = {
             "28P01": "check user and password", "28000": "check user, database and pg_hba.conf",
@@ -258,7 +286,7 @@ class Links:
             "53300": "raise max_connections of the server or lower max_connections= here",
             "25006": "the server is read-only; connect to the primary", "57014": "raise statement_timeout_secs",
         }  # fmt: skip
-        fix = fixes.get(state or "", "check that the server runs and the URL is right" if state is None else "see the cause")
+        fix = fixes.get(state, "see the cause") if state else _advice(error)
         explained = BackendError(f"PostgreSQL at {self.shown}: {text}; {fix}")
         explained.__cause__ = error
         return explained
@@ -273,13 +301,35 @@ def _one(connection: Connected, statement: str, *values: Any) -> Any:
     return None if row is None else row[0]
 
 
+def _advice(error: Exception) -> str:
+    """Return what to do about a connection that was not to be had, of which the driver tells no code."""
+    if isinstance(error, PoolTimeout):
+        return "check that the server runs, or raise max_connections= if all connections are busy"
+    text = str(error)
+    if "password" in text or 'role "' in text:
+        return "check user and password"
+    if 'database "' in text:
+        return "create the database first"
+    return "check that the server runs and the URL is right"
+
+
+def _is_sound(parts: dict[str, Any]) -> bool:
+    """Return whether a URL's parts are what they seem: of an unquoted password the rest would be port or database."""
+    port, names = str(parts.get("port") or "5432"), (parts.get("host"), parts.get("dbname"))
+    return port.replace(",", "").isdigit() and not any("@" in str(name or "") for name in names)
+
+
 def _masked(url: str) -> tuple[list[str], str]:
     """Return the secrets of a URL, and how it is shown."""
     try:
         parts = conninfo_to_dict(url)
-    except psycopg.Error as error:
-        # The driver's text would show the URL with its password.
-        raise BackendError("the PostgreSQL URL cannot be read; write postgresql://user@host:5432/database") from error
+    except psycopg.Error:  # its text would show the URL with its password
+        parts = None
+    if parts is None or not _is_sound(parts):
+        raise BackendError(
+            "the PostgreSQL URL cannot be read; write postgresql://user:password@host:5432/database, "
+            "with %2F for / and %40 for @ in the password"
+        )
     secrets = [str(parts[name]) for name in ("password", "sslpassword") if parts.get(name)]
     host, port = parts.get("host") or parts.get("hostaddr") or "localhost", parts.get("port") or "5432"
     return secrets, f"{parts.get('user') or ''}@{host}:{port}/{parts.get('dbname') or ''}".lstrip("@")

@@ -22,8 +22,9 @@ def migrations() -> list[tuple[int, str, str]]:
 
 def applied(connection: Connection[Any], schema: str) -> int:
     """Return the number of the newest applied migration, 0 for a schema without our tables."""
-    (known,) = connection.execute("SELECT to_regclass(%s)", (f'"{schema}".migrations',)).fetchone() or (None,)
-    if known is None:
+    # Not by to_regclass(), which after the wait for the lock may still not know what was made meanwhile.
+    known = "SELECT 1 FROM pg_catalog.pg_tables WHERE schemaname = %s AND tablename = 'migrations'"
+    if connection.execute(known, (schema,)).fetchone() is None:
         return 0
     newest = sql.SQL("SELECT coalesce(max(number), 0) FROM {}.migrations").format(sql.Identifier(schema))
     return int((connection.execute(newest).fetchone() or (0,))[0])
@@ -52,7 +53,9 @@ def migrate(connection: Connection[Any], schema: str) -> None:
 
 def _apply(connection: Connection[Any], schema: str, steps: list[tuple[int, str, str]]) -> None:
     name = sql.Identifier(schema)
-    connection.execute(sql.SQL("CREATE SCHEMA IF NOT EXISTS {}").format(name))
+    # Not IF NOT EXISTS, for which the server wants the right to create schemas of who has one already.
+    if connection.execute("SELECT 1 FROM pg_catalog.pg_namespace WHERE nspname = %s", (schema,)).fetchone() is None:
+        connection.execute(sql.SQL("CREATE SCHEMA {}").format(name))
     # Unqualified names in the files mean this schema. A table in use is waited for only briefly: work goes first.
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(name))
     connection.execute("SET LOCAL lock_timeout = '5s'")

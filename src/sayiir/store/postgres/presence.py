@@ -73,12 +73,15 @@ class Presence:
     def _arrive(self) -> tuple[Connected, int]:
         patience = Patience(self._links.clock, self._links.patience)
         while True:
+            connection = None
             try:
                 connection = self._links.connect()
                 row = connection.execute(self._sql.ADD_OWNER, (self._name, not self._links.pooled)).fetchone()
                 owner = int(row[0]) if row is not None else 0
                 self._show(connection, owner)
             except psycopg.Error as error:
+                if connection is not None:
+                    connection.close()
                 patience.wait(self._links.explain(error))
             else:
                 return connection, owner

@@ -15,7 +15,7 @@ from psycopg import Connection
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.store.columns import instance_of, raw, record_of, record_values, stored_text, token_of, token_values
-from sayiir.store.compose import resolve
+from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.postgres import sql as statements
@@ -26,6 +26,7 @@ MOMENT_SECS = 1.5
 """How long after its last beat an owner is not called dead by those who sweep."""
 SILENT_SECS = 15.0
 """How long an owner that cannot hold a lock (behind a pooler) counts as alive after its last beat."""
+_DAY = 86_400 * MICROS
 
 
 class Statements(SimpleNamespace):
@@ -72,7 +73,6 @@ class PostgresRows:
         self._lock = shared.sql.LOCK if write else b""
         self.owner = shared.owner
         self.claim_ttl = shared.claim_ttl
-        self.claim_ttl = CLAIM_TTL
         self.met = False
         """Whether the instance asked for last was there."""
 
@@ -156,11 +156,11 @@ class PostgresRows:
             if row is not None:
                 return int(row[0])
             row = self._one(self._sql.DEFINITION, key)  # somebody else was quicker
-        number, stored_routing, stored_lanes = row
-        if stored_routing != routing:
+        if row[1] != routing:
+            number, _, stored_lanes = self._one(self._sql.DEFINITION + b" FOR UPDATE", key)
             lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
             self._do(self._sql.SAVE_ROUTING, (routing, lanes, number))
-        return int(number)
+        return int(row[0])
 
     def routing(self, definition: int) -> Routing:
         return msgspec.json.decode(self._one(self._sql.ROUTING, (definition,))[0], type=Routing)
@@ -232,9 +232,8 @@ class PostgresRows:
         return [read_record(row) for row in self._all(self._sql.RECORDS, (number,))]
 
     def value(self, number: int, ref: Ref) -> bytes:
-        def fetch(ref: Ref) -> tuple[bytes | None, bytes | None] | None:
-            row = self._one(self._sql.VALUE, (number, ref))
-            return None if row is None else (raw(row[0]), raw(row[1]))
+        def fetch(refs: list[Ref]) -> dict[Ref, Stored]:
+            return {row[0]: (raw(row[1]), raw(row[2])) for row in self._all(self._sql.VALUES, (number, refs))}
 
         row = self._one(self._sql.INPUT, (number,))
         return resolve(ref, None if row is None else raw(row[0]), fetch)
@@ -264,7 +263,7 @@ class PostgresRows:
 
     def owners(self) -> list[Owner]:
         # One whose connection broke a moment ago may be opening another: asked for again a moment later.
-        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - int(MOMENT_SECS * MICROS),))]
+        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - int(MOMENT_SECS * MICROS), MOMENT_SECS))]
 
     def owned(self, owner: int) -> list[Token]:
         keys = self._all(self._sql.OWNED, (owner,))
@@ -280,6 +279,10 @@ class PostgresRows:
 
     def drop_owner(self, owner: int) -> None:
         self._do(self._sql.DROP_OWNER, (owner,))
+
+    def drop_marks(self) -> None:
+        """Forget the transactions about which nobody can ask any more."""
+        self._do(self._sql.DROP_MARKS, (self._now - _DAY,))
 
     def find(self, query: Query) -> list[Instance]:
         where, values = statements.conditions(query)

@@ -3,6 +3,10 @@
 Whoever writes locks in one order: an instance's row, then its tokens. The hot statements of `HOT_…` lock only tokens, or
 both in that order. A token is read after it was locked, in another statement, since the lines of its history are seen
 as they were when a statement began.
+
+A hot statement of many tokens waits for none of their locks, unless it has their instances', or two could wait for
+each other: what is locked is left to the general way, or asked for again alone. It writes what it has locked by key,
+never by place: a row that was written between the statement's beginning and its lock has another place since.
 """
 
 from __future__ import annotations
@@ -35,7 +39,7 @@ DROP_INSTANCE = (
     "DELETE FROM @results WHERE instance = %s",
     "DELETE FROM @instances WHERE number = %s",
 )
-DEFINITION = "SELECT number, routing, lanes FROM @definitions WHERE workflow_id = %s AND definition_hash = %s FOR UPDATE"
+DEFINITION = "SELECT number, routing, lanes FROM @definitions WHERE workflow_id = %s AND definition_hash = %s"
 ADD_DEFINITION = """INSERT INTO @definitions (workflow_id, definition_hash, structure, routing, lanes)
     VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number"""
 SAVE_ROUTING = "UPDATE @definitions SET routing = %s, lanes = %s WHERE number = %s"
@@ -86,7 +90,7 @@ NEXT_WAKE = """SELECT min(w.wake_at) FROM json_to_recordset(%s) AS l (definition
 ADD_RECORD = "INSERT INTO @results VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 RECORDS = """SELECT ref, node, kind, iteration, attempt, status, output, parts, source, error, worker, started_at,
     finished_at, superseded FROM @results WHERE instance = %s ORDER BY started_at, ref"""
-VALUE = "SELECT output, parts FROM @results WHERE instance = %s AND ref = %s"
+VALUES = "SELECT ref, output, parts FROM @results WHERE instance = %s AND ref = ANY(%s::bigint[])"
 INPUT = "SELECT input FROM @instances WHERE number = %s"
 SUPERSEDE = "UPDATE @results SET superseded = true WHERE instance = %s AND ref = ANY(%s)"
 
@@ -100,7 +104,9 @@ EMPTY_SIGNAL = """UPDATE @signals SET consumed_at = %s, payload = 'null'
 DROP_SIGNAL = "DELETE FROM @signals WHERE id = %s AND instance_id = %s AND consumed_at IS NULL"
 DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
 
-OWNERS = "SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s"
+# Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
+OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s
+    AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'"""
 OWNER_NAME = "SELECT name FROM @owners WHERE owner = %s"
 ADD_OWNER = """INSERT INTO @owners (name, started_at, beat_at, locked)
     VALUES (%s, @clock_micros(), @clock_micros(), %s) RETURNING owner"""
@@ -136,26 +142,53 @@ HOT_STEPS = (
     CROSS JOIN LATERAL (SELECT 1 FROM @tokens t WHERE t.instance = g.instance AND t.number = g.token
         AND t.epoch = g.epoch AND t.keys IS NOT DISTINCT FROM g.keys AND """
     + _FREE_TO_STEP
-    + """ FOR NO KEY UPDATE) held RETURNING instance, ref"""
+    + """ FOR NO KEY UPDATE SKIP LOCKED) held RETURNING instance, ref"""
 )
 # The end of the main line: nobody has asked for anything, and the fence holds. The instance is locked before the token.
 HOT_FINISH = f"""WITH locked AS MATERIALIZED (
         SELECT i.*, g.epoch, g.ref FROM (
             SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, epoch bigint, ref bigint)
             ORDER BY instance) g
-        CROSS JOIN LATERAL (SELECT ctid AS place, number, instance_id, definition, created_at, metadata, priority
+        CROSS JOIN LATERAL (SELECT number, instance_id, definition, created_at, metadata, priority
             FROM @instances WHERE number = g.instance AND status = 'in_progress' AND request IS NULL
-            FOR NO KEY UPDATE) i),
-    held AS MATERIALIZED (SELECT l.number, l.place AS instance_place, l.ref, t.place FROM locked l
-        CROSS JOIN LATERAL (SELECT ctid AS place FROM @tokens WHERE instance = l.number AND number = 0
-            AND epoch = l.epoch AND owner IS NOT NULL FOR UPDATE) t),
-    gone AS (DELETE FROM @tokens WHERE ctid = ANY (ARRAY(SELECT place FROM held))),
+            FOR NO KEY UPDATE SKIP LOCKED) i),
+    held AS MATERIALIZED (SELECT l.number, l.ref FROM locked l
+        CROSS JOIN LATERAL (SELECT 1 FROM @tokens WHERE instance = l.number AND number = 0
+            AND epoch = l.epoch AND owner IS NOT NULL FOR UPDATE SKIP LOCKED) t),
+    gone AS (DELETE FROM @tokens t USING held h WHERE t.instance = h.number AND t.number = 0),
     ended AS (UPDATE @instances i SET status = 'completed', updated_at = @clock_micros(), output_ref = h.ref
-        FROM held h WHERE i.ctid = h.instance_place RETURNING i.number, i.updated_at),
+        FROM held h WHERE i.number = h.number RETURNING i.number, i.updated_at),
     lines AS (INSERT INTO @results SELECT {_LINES} FROM json_to_recordset(%s::json) AS g ({_LINE})
         JOIN held ON held.number = g.instance)
     SELECT l.number, l.instance_id, l.definition, l.created_at, e.updated_at, l.ref, l.metadata, l.priority
     FROM ended e JOIN locked l ON l.number = e.number"""
+# Branches at their joins, under the locks of their instances, so that who counts next sees all that arrived before.
+HOT_ARRIVE = f"""WITH g AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer,
+        epoch bigint, node text, ref bigint, step integer, keys text)),
+    locked AS MATERIALIZED (SELECT i.number FROM (SELECT DISTINCT instance FROM g ORDER BY instance) d
+        CROSS JOIN LATERAL (SELECT number FROM @instances WHERE number = d.instance AND status = 'in_progress'
+            AND request IS NULL FOR NO KEY UPDATE) i),
+    held AS MATERIALIZED (SELECT g.*, t.until AS claimed_until FROM (
+            SELECT g.* FROM g JOIN locked l ON l.number = g.instance ORDER BY g.instance, g.token) g
+        CROSS JOIN LATERAL (SELECT until FROM @tokens WHERE instance = g.instance AND number = g.token
+            AND epoch = g.epoch AND owner IS NOT NULL FOR UPDATE) t),
+    arrived AS (UPDATE @tokens t SET state = 'done', node = h.node, ref = h.ref, step = h.step, attempt = 1,
+        iteration = 1, crashes = 0, keys = h.keys, due_at = NULL, signal = NULL, owner = NULL, until = NULL,
+        wake_at = NULL, moved_at = @clock_micros()
+        FROM held h WHERE t.instance = h.instance AND t.number = h.token),
+    lines AS (INSERT INTO @results SELECT {_LINES} FROM json_to_recordset(%s::json) AS g ({_LINE}, token integer)
+        JOIN held h ON h.instance = g.instance AND h.token = g.token)
+    SELECT instance, token, claimed_until FROM held"""
+# Of parents: whether all their branches have arrived; of their instances: whether nothing of them can move.
+STANDINGS = """SELECT g.instance, g.parent,
+        NOT EXISTS (SELECT 1 FROM @tokens WHERE instance = g.instance AND parent = g.parent AND state <> 'done'),
+        NOT EXISTS (SELECT 1 FROM @tokens WHERE instance = g.instance
+            AND (owner IS NOT NULL OR state IN ('ready', 'standing', 'backoff')))
+    FROM json_to_recordset(%s::json) AS g (instance bigint, parent integer)"""
+LEAVE_MARK = """INSERT INTO @commits VALUES ({place}, {count}, @clock_micros())
+    ON CONFLICT (place) DO UPDATE SET count = excluded.count, written_at = excluded.written_at"""
+FIND_MARK = "SELECT EXISTS (SELECT 1 FROM @commits WHERE place = %s AND count = %s)"
+DROP_MARKS = "DELETE FROM @commits WHERE written_at < %s"
 LANDED_LINE = "SELECT worker, started_at FROM @results WHERE instance = %s AND ref = %s"
 LANDED_END = """SELECT number, instance_id, definition, created_at, updated_at, output_ref, metadata, priority
     FROM @instances WHERE number = %s AND status = 'completed' AND output_ref = %s"""
@@ -175,7 +208,7 @@ HOT_CREATE_MANY = """WITH g AS (SELECT * FROM json_to_recordset(%s::json) AS g (
     made AS (INSERT INTO @instances
         (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority)
         SELECT number, id, definition, 'in_progress', input, now, now, metadata, given
-        FROM g CROSS JOIN @clock_micros() AS now ORDER BY number ON CONFLICT DO NOTHING
+        FROM g CROSS JOIN @clock_micros() AS now ORDER BY id ON CONFLICT DO NOTHING
         RETURNING number, created_at)
     INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, epoch, moved_at,
         definition, tags, priority, wake_at)
@@ -187,7 +220,7 @@ LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     found AS MATERIALIZED (SELECT d.* FROM json_to_recordset(%(lanes)s::json) AS l (definition integer, tags text)
         CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
-            SELECT ctid AS place, instance, number, moved_at, wake_at + p.priority * %(aging)s::bigint AS urgency,
+            SELECT instance, number, moved_at, wake_at + p.priority * %(aging)s::bigint AS urgency,
                 crashes = 0 AND state IN ('ready', 'standing') AS easy FROM @tokens
             WHERE definition = l.definition AND tags = l.tags AND priority = p.priority
             AND wake_at <= (SELECT now FROM c) AND (crashes = 0 OR %(suspects)s::boolean)
@@ -195,7 +228,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
         ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),
     taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint, epoch = t.epoch + 1,
         moved_at = c.now, wake_at = NULL FROM found f CROSS JOIN c
-        WHERE f.easy AND t.ctid = f.place
+        WHERE f.easy AND t.instance = f.instance AND t.number = f.number
         RETURNING t.instance, t.number, t.epoch, t.state, t.node, t.ref, t.step, t.attempt, t.iteration, t.keys)
     SELECT f.instance, f.number, f.easy, f.moved_at, t.epoch, t.state, t.node, t.ref, t.step, t.attempt, t.iteration,
         t.keys, i.instance_id, i.definition, i.created_at, i.updated_at, i.metadata, i.priority,
@@ -205,16 +238,17 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     LEFT JOIN @results r ON r.instance = t.instance AND r.ref = t.ref AND t.ref <> 0
     ORDER BY f.urgency, f.instance, f.number"""
 # Claims whose answer was lost: given out, and nobody knows of them.
-FORGOTTEN = """UPDATE @tokens SET owner = NULL, until = NULL, wake_at = moved_at
-    WHERE owner = %s AND until - moved_at = ANY(%s) AND state IN ('ready', 'standing') AND NOT requested"""
-HOT_BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
+FORGOTTEN = "SELECT instance, number, epoch FROM @tokens WHERE owner = %s AND until - moved_at = ANY(%s)"
+_BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
             SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer, epoch bigint)
             ORDER BY instance, token) g
-        CROSS JOIN LATERAL (SELECT ctid AS place, instance FROM @tokens WHERE instance = g.instance
-            AND number = g.token AND epoch = g.epoch AND owner IS NOT NULL FOR NO KEY UPDATE) t),
-    kept AS (UPDATE @tokens t SET until = @clock_micros() + %s::bigint FROM held h WHERE t.ctid = h.place
-        RETURNING t.instance, t.number)
+        CROSS JOIN LATERAL (SELECT instance, number FROM @tokens WHERE instance = g.instance
+            AND number = g.token AND epoch = g.epoch AND owner IS NOT NULL FOR NO KEY UPDATE{}) t),
+    kept AS (UPDATE @tokens t SET until = @clock_micros() + %s::bigint FROM held h
+        WHERE t.instance = h.instance AND t.number = h.number RETURNING t.instance, t.number)
     SELECT k.instance, k.number, i.request FROM kept k JOIN @instances i ON i.number = k.instance"""
+HOT_BEAT = _BEAT.format(" SKIP LOCKED")
+HOT_BEAT_ONE = _BEAT.format("")
 
 
 def conditions(query: Query) -> tuple[str, list[Any]]:

@@ -6,10 +6,10 @@ The database's clock is the only one: `now()` is an estimate of it that is never
 from __future__ import annotations
 
 import os
-import re
 import socket
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 from sayiir.clock import MICROS, SYSTEM_CLOCK, Clock
@@ -35,18 +35,21 @@ from sayiir.store.port import (
     View,
     Work,
 )
-from sayiir.store.postgres.claims import Claims, Unreadable
+from sayiir.store.postgres.arrivals import Arrival
+from sayiir.store.postgres.claims import Claims, Unreadable, fence_of
 from sayiir.store.postgres.creation import Creation
 from sayiir.store.postgres.guest import visit
 from sayiir.store.postgres.hot import End, HotWrites, Step, hot
 from sayiir.store.postgres.links import Connected, Links, Patience
 from sayiir.store.postgres.migrate import migrate
 from sayiir.store.postgres.notices import RemoteHints, Teller
+from sayiir.store.postgres.options import check_options
 from sayiir.store.postgres.presence import Presence
 from sayiir.store.postgres.rows import PostgresRows, Shared, Statements
 
 T = TypeVar("T")
-_SCHEMA = re.compile(r"[a-z_][a-z0-9_]{0,62}")
+_SIDE_BY_SIDE = 4
+"""How many transactions of one `checkpoint_many` are under way at once."""
 _STEP_BACK = 50_000
 """Microseconds by which the database's clock must have gone back before the estimate follows."""
 
@@ -57,7 +60,7 @@ class PostgresBackend(ScriptedStore):
     Args:
         url: "postgresql://user@host:5432/database", or a libpq conninfo string; its parameters pass through.
         schema: where its tables are, made when missing; one for each tenant or environment.
-        max_connections: of its pool; three more are its own.
+        max_connections: of its pool; up to five more are its own.
         min_connections: kept open.
         acquire_timeout_secs: how long a call waits for a connection, or for a server that is away.
         idle_timeout_secs: when an idle connection is closed.
@@ -96,7 +99,7 @@ class PostgresBackend(ScriptedStore):
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         super().__init__(clock, max_value_bytes)
-        _check(
+        check_options(
             schema, min_connections, max_connections,
             acquire_timeout_secs=acquire_timeout_secs, idle_timeout_secs=idle_timeout_secs,
             max_lifetime_secs=max_lifetime_secs, statement_timeout_secs=statement_timeout_secs,
@@ -114,6 +117,7 @@ class PostgresBackend(ScriptedStore):
         self.worker_name = f"{socket.gethostname()}:{os.getpid()}"
         self._pid = os.getpid()
         self._closed = False
+        self._side: ThreadPoolExecutor | None = None
         self._ahead: int | None = None
         self._links = Links(url, clock, acquire_timeout_secs, settings, sizes, prepare=prepare)
         lock_class = zlib.crc32(f"sayiir:{schema}".encode()) - 2**31
@@ -124,6 +128,8 @@ class PostgresBackend(ScriptedStore):
             self._links.close()
             raise
         self._links.on_begin = self._shared.sql.NOW.decode()
+        self._links.on_commit = self._shared.sql.LEAVE_MARK.decode()
+        self._links.find_mark = self._shared.sql.FIND_MARK.decode()
         self.hints: RemoteHints = RemoteHints(clock)
         channel = f"sayiir_{schema}"
         if listen and not self._links.pooled:
@@ -131,9 +137,9 @@ class PostgresBackend(ScriptedStore):
         self._presence = Presence(
             self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen
         )
-        self._hot = HotWrites(self._links, self._shared.sql)
+        self._hot = HotWrites(self._links, self._shared)
         self._claims = Claims(self._links, self._shared)
-        self._creation = Creation(self._links, self._shared)
+        self._creation = Creation(self._links, self._shared, self._claims.give_back_later)
 
     def _migrate(self) -> None:
         patience = Patience(self.clock, self._links.patience)
@@ -169,6 +175,21 @@ class PostgresBackend(ScriptedStore):
             return script(PostgresRows(connection, self._shared, now, write=True))
 
         return self._links.transact(run)
+
+    def _write_many(self, work: list[Callable[[Any], T]]) -> list[T | Exception]:
+        if len(work) < 2:
+            return super()._write_many(work)
+        if self._side is None:
+            # Transactions of different instances do not wait for each other: a few at a time hide their round trips.
+            self._side = ThreadPoolExecutor(_SIDE_BY_SIDE, "sayiir-postgres")
+        answers = [self._side.submit(self._answer, script) for script in work]
+        return [answer.result() for answer in answers]
+
+    def _answer(self, script: Callable[[Any], T]) -> T | Exception:
+        try:
+            return self._write(script)
+        except Exception as error:  # noqa: BLE001 -- handed to whom it belongs
+            return error
 
     def _read(self, script: Callable[[Any], T]) -> T:
         self._check_usable()
@@ -213,9 +234,16 @@ class PostgresBackend(ScriptedStore):
         definitions = {new.definition.definition_hash: self._definition(new.definition) for new in news}
         created = self._creation.many(news, definitions) if news else []
         if created is None:
-            return super().create_many(news, policy)
+            # In order of their ids, as everybody locks them; answered in the order given.
+            order = sorted(range(len(news)), key=lambda index: news[index].instance_id)
+            made = dict(zip(order, super().create_many([news[index] for index in order], policy), strict=True))
+            return [made[index] for index in range(len(news))]
         self.hints.notify()
         return created
+
+    def register(self, definitions: list[Definition]) -> list[Lane]:
+        """Make definitions known (see the port), in an order in which no two processes wait for each other."""
+        return super().register(sorted(definitions, key=lambda one: (one.workflow_id, one.definition_hash)))
 
     def _definition(self, definition: Definition) -> int:
         """Return a definition's number; the definition is made known when this process has not done so before."""
@@ -228,7 +256,16 @@ class PostgresBackend(ScriptedStore):
     def claim(self, instance_id: str, definition_hash: str, structure: str) -> Any:
         """Claim what can move (see the port)."""
         self._present()
+        self._claims.give_back()
         return super().claim(instance_id, definition_hash, structure)
+
+    def release(self, fences: list[Fence]) -> None:
+        """Give claims back (see the port); when the database is away, as soon as this store finds it again."""
+        try:
+            super().release(fences)
+        except BackendError:
+            self._claims.give_back_later(fences)
+            raise
 
     def claim_due(
         self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True
@@ -236,14 +273,18 @@ class PostgresBackend(ScriptedStore):
         """Claim what may move now, of all instances (see the port)."""
         self._present()
         found, full = self._claims.due(lanes, limit, aging, suspects)
-        if hard := [key for key, work in found.items() if work is None]:
-            # In one transaction, so that none is claimed if its answer is lost.
-            for taken in self._write(lambda rows: scripts.claim_these(rows, hard, max_crashes)):
-                found[taken.claim.fence.instance, taken.claim.fence.token] = taken
-        for work in found.values():
-            if isinstance(work, Unreadable):
-                self._write(lambda rows, bad=work: scripts.give_up(rows, bad.fence, bad.error))  # type: ignore[misc]
-        next_at = None if full else self._read(lambda rows: rows.next_wake(lanes))
+        try:
+            if hard := [key for key, work in found.items() if work is None]:
+                # In one transaction, so that none is claimed if its answer is lost.
+                for taken in self._write(lambda rows: scripts.claim_these(rows, hard, max_crashes)):
+                    found[taken.claim.fence.instance, taken.claim.fence.token] = taken
+            for work in found.values():
+                if isinstance(work, Unreadable):
+                    self._write(lambda rows, bad=work: scripts.give_up(rows, bad.fence, bad.error))  # type: ignore[misc]
+            next_at = None if full else self._read(lambda rows: rows.next_wake(lanes))
+        except BaseException:
+            self._claims.give_back_later(fence_of(work) for work in found.values() if work is not None)
+            raise
         return Due(tuple(work for work in found.values() if isinstance(work, Work)), next_at)
 
     def use_claim_ttl(self, seconds: float) -> None:
@@ -281,8 +322,10 @@ class PostgresBackend(ScriptedStore):
         answers.update(zip(left, super().checkpoint_many([orders[index] for index in left]), strict=True))
         return [answers[index] for index in range(len(orders))]
 
-    def _moved(self, work: Step | End, result: Any) -> Moved | None:
+    def _moved(self, work: Step | End | Arrival, result: Any) -> Moved | None:
         """Return what a hot write answers; None when the general way must look why it was not made."""
+        if isinstance(work, Arrival):
+            return result  # type: ignore[no-any-return]
         if isinstance(work, Step):
             return CONTINUE if result else None
         if result is None:
@@ -300,7 +343,8 @@ class PostgresBackend(ScriptedStore):
     def sweep(self, *, max_crashes: int = MAX_CRASHES) -> int:
         """Free what the dead have left (see the port)."""
         self._present()
-        self._claims.give_back_forgotten()
+        self._claims.give_back()
+        self._write(lambda rows: rows.drop_marks())
         return super().sweep(max_crashes=max_crashes)
 
     def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
@@ -334,6 +378,8 @@ class PostgresBackend(ScriptedStore):
         if self._closed or self._pid != os.getpid():
             return
         self._closed = True
+        if self._side is not None:
+            self._side.shutdown(cancel_futures=True)
         self._presence.leave()
         if self.hints.teller is not None:
             self.hints.teller.close()
@@ -344,16 +390,3 @@ class PostgresBackend(ScriptedStore):
 
     def __repr__(self) -> str:
         return f"PostgresBackend({self._links.shown!r}, schema={self.schema!r})"
-
-
-def _check(schema: str, least: int, most: int, **seconds: float) -> None:
-    if not isinstance(schema, str) or not _SCHEMA.fullmatch(schema):
-        raise ValueError(f"schema must be lower-case letters, digits and _, 63 at most, not {schema!r}")
-    for name, number in (("min_connections", least), ("max_connections", most)):
-        if isinstance(number, bool) or not isinstance(number, int) or number < 1:
-            raise ValueError(f"{name} must be an int of 1 or more, not {number!r}")
-    if least > most:
-        raise ValueError(f"min_connections must not be above max_connections, {least} > {most}")
-    for name, value in seconds.items():
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= 86_400 * 365:
-            raise ValueError(f"{name} must be a positive number of seconds, not {value!r}")

@@ -11,8 +11,8 @@ a refusal leaves nothing half done. Stores with cheap row access (memory, SQLite
     steer.py    cancel, pause, unpause, signals, heartbeats, release, reading, retry
 """
 
-from sayiir.store.scripts.basis import lost, not_found
-from sayiir.store.scripts.move import checkpoint, output_at_hand
+from sayiir.store.scripts.basis import lost, not_found, settle
+from sayiir.store.scripts.move import checkpoint, join, output_at_hand
 from sayiir.store.scripts.rows import Census, Rows
 from sayiir.store.scripts.start import claim, create
 from sayiir.store.scripts.steer import (
@@ -42,6 +42,7 @@ __all__ = [
     "give_up",
     "heartbeat",
     "inspect",
+    "join",
     "load",
     "lost",
     "not_found",
@@ -53,6 +54,7 @@ __all__ = [
     "request_pause",
     "retry",
     "send_signal",
+    "settle",
     "sweep",
     "unpause",
     "wake_for",

@@ -166,6 +166,13 @@ def _arrive(rows: Rows, instance: Instance, token: Token, arrive: Arrive, now: i
     if rows.open_branches(instance.number, arrive.parent):
         settle(rows, instance, now)
         return Moved("arrived")
+    return join(rows, instance, arrive, owner, until, now, claim=claim)
+
+
+def join(
+    rows: Rows, instance: Instance, arrive: Arrive, owner: int | None, until: int | None, now: int, *, claim: bool = True
+) -> Moved:
+    """Let the parent go on, all of whose branches have arrived, in the hands of the last one's runner."""
     # Distinct finished branch tokens, not a counter: a branch cannot be counted twice, and none is forgotten.
     branches = [branch for branch in rows.tokens(instance.number) if branch.parent == arrive.parent]
     done = {branch.number: branch.ref for branch in branches}

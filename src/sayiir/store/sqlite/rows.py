@@ -19,7 +19,7 @@ from sayiir.store.columns import (
     token_of,
     token_values,
 )
-from sayiir.store.compose import resolve
+from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.scripts.basis import MICROS
@@ -281,9 +281,9 @@ class SqliteRows:
             self._execute(f"DELETE FROM sayiir_signals WHERE instance_id = ? AND {half}", (instance_id,))  # noqa: S608
 
     def value(self, number: int, ref: Ref) -> bytes:
-        def fetch(ref: Ref) -> tuple[bytes | None, bytes | None] | None:
-            row: tuple[bytes | None, bytes | None] | None = self._execute(sql.VALUE, (number, ref)).fetchone()
-            return row
+        def fetch(refs: list[Ref]) -> dict[Ref, Stored]:
+            found = {ref: self._execute(sql.VALUE, (number, ref)).fetchone() for ref in refs}
+            return {ref: row for ref, row in found.items() if row is not None}
 
         row = self._execute("SELECT CAST(input AS BLOB) FROM sayiir_instances WHERE number = ?", (number,)).fetchone()
         return resolve(ref, None if row is None else row[0], fetch)

@@ -159,7 +159,7 @@ class SqliteBackend(ScriptedStore):
             self.path, timeout=self._lock_timeout, isolation_level=None, check_same_thread=False, cached_statements=256
         )
         try:
-            (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
+            mode = self._write_ahead(connection)
             if mode != ("memory" if self._in_memory else "wal"):
                 raise BackendError(  # noqa: TRY301 -- the connection is closed below
                     f"{self.path!r} cannot have a write-ahead log where it lies (journal mode {mode}); use a local disk"
@@ -170,6 +170,19 @@ class SqliteBackend(ScriptedStore):
             connection.close()
             raise
         return connection
+
+    def _write_ahead(self, connection: sqlite3.Connection) -> str:
+        """Ask for the write-ahead log; while another process brings a new file to it, SQLite refuses without waiting."""
+        patience = threading.Condition()
+        deadline = self.clock.monotonic() + self._lock_timeout
+        while True:
+            try:
+                return str(connection.execute("PRAGMA journal_mode = WAL").fetchone()[0])
+            except sqlite3.OperationalError as error:
+                if "locked" not in str(error) or self.clock.monotonic() >= deadline:
+                    raise
+            with patience:
+                self.clock.wait(patience, 0.01)
 
     # --- transactions ---------------------------------------------------------------------------------------------
 

@@ -118,3 +118,10 @@ CREATE TABLE owners (
     beat_at bigint NOT NULL,
     locked boolean NOT NULL
 ) WITH (fillfactor = 20);
+
+-- The last transaction of each thread that writes: whoever did not get the answer to COMMIT asks here.
+CREATE TABLE commits (
+    place bigint PRIMARY KEY,
+    count bigint NOT NULL,
+    written_at bigint NOT NULL
+) WITH (fillfactor = 20);

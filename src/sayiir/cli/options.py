@@ -1,0 +1,106 @@
+"""What `sayiir worker` was asked for.
+
+Plain data: a parent sends it to its children as JSON, so a URL with its password never stands on another command line.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from datetime import timedelta
+from pathlib import Path
+
+import msgspec
+
+from sayiir.cli.codes import ERROR, RefusedError
+from sayiir.errors import WorkflowError
+from sayiir.runtime.worker import Worker
+from sayiir.store.base import ScriptedStore
+from sayiir.store.url import connect
+
+_PATIENCE_SECS = 5.0
+"""How long the check at the start waits for a server; a worker at work waits as long as it takes."""
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The options of one worker."""
+
+    targets: list[str]
+    url: str
+    worker_id: str
+    concurrency: int | None
+    tags: list[str]
+    poll_interval: float
+    claim_ttl: float
+    grace: float
+    retention_days: float | None
+    schema: str | None
+    alive_file: str | None = None
+
+    def backend(self, *, check: bool = False) -> ScriptedStore:
+        """Open the backend; as a check it does not wait long for a server.
+
+        Raises:
+            RefusedError: the URL is wrong, or there is nothing behind it.
+        """
+        is_server = self.url.startswith(("postgresql:", "postgres:"))
+        if self.url.startswith("memory:") or self.url in ("sqlite://", "sqlite:///:memory:"):
+            raise RefusedError("an in-memory backend is known to one process only; give the URL of a file or server")
+        if self.schema is not None and not is_server:
+            raise RefusedError("--schema is for PostgreSQL only; leave it out")
+        settings: dict[str, object] = {} if self.schema is None else {"schema": self.schema}
+        if check and is_server:
+            settings["acquire_timeout_secs"] = _PATIENCE_SECS
+        try:
+            return connect(self.url, **settings)
+        except WorkflowError as error:
+            raise RefusedError(one_line(error), ERROR) from error
+        except ValueError as error:
+            raise RefusedError(one_line(error)) from error
+
+    def worker(self, backend: ScriptedStore) -> Worker:
+        """Make the worker.
+
+        Raises:
+            RefusedError: an option is out of range.
+        """
+        try:
+            return Worker(
+                self.worker_id,
+                backend,
+                poll_interval=self.poll_interval,
+                claim_ttl=self.claim_ttl,
+                concurrency=self.concurrency,
+                tags=self.tags or None,
+                shutdown_grace=self.grace,
+                retention=None if self.retention_days is None else timedelta(days=self.retention_days),
+            )
+        except (ValueError, OverflowError) as error:
+            raise RefusedError(one_line(error)) from error
+
+    def numbered(self, number: int) -> Options:
+        """Return the options of one of several worker processes."""
+        alive_file = self.alive_file and f"{self.alive_file}-{number}"
+        return msgspec.structs.replace(self, worker_id=f"{self.worker_id}-{number}", alive_file=alive_file)
+
+    def show_alive(self) -> None:
+        """Touch the file that shows it, if there shall be one.
+
+        Raises:
+            RefusedError: it cannot be written.
+        """
+        if self.alive_file is not None:
+            try:
+                Path(self.alive_file).touch()
+            except OSError as error:
+                raise RefusedError(f"--alive-file cannot be written: {error}", ERROR) from error
+
+
+def default_worker_id() -> str:
+    """Return a name that no other worker has at this time."""
+    return f"{socket.gethostname()}-{os.getpid()}"
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error's text as one line."""
+    return " ".join(str(error).split()) or type(error).__name__

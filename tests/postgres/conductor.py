@@ -1,0 +1,147 @@
+"""Two actors whose statements are let through one by one, in an order that the test says.
+
+Each actor is a thread. Before each of its statements it waits for its turn. After a turn the conductor waits until the
+actor has come to its next statement, has ended, or waits for a lock that the other one holds (`pg_blocking_pids`); who
+waits is passed over until the lock is free. So every order of statements that the server can see is made on purpose.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from tests.servers.ground import PATIENCE
+
+_here = threading.local()
+_WAITS = """SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
+    AND (%s = ANY(pg_blocking_pids(pid)) OR pid = %s AND cardinality(pg_blocking_pids(pid)) > 0))"""
+
+
+@contextmanager
+def tapped() -> Generator[None]:
+    """Let statements of actors wait for their turn; those of all other threads pass."""
+    names = ("execute", "executemany")
+    originals = {name: getattr(psycopg.Cursor, name) for name in names}
+
+    def tap(original: Callable[..., Any]) -> Callable[..., Any]:
+        def run(cursor: Any, *args: Any, **more: Any) -> Any:
+            actor = getattr(_here, "actor", None)
+            if actor is not None:
+                actor.pause(cursor.connection.info.backend_pid)
+            return original(cursor, *args, **more)
+
+        return run
+
+    for name, original in originals.items():
+        setattr(psycopg.Cursor, name, tap(original))
+    try:
+        yield
+    finally:
+        for name, original in originals.items():
+            setattr(psycopg.Cursor, name, original)
+
+
+class Actor:
+    """A call whose statements wait for their turns."""
+
+    def __init__(self, call: Callable[[], Any]) -> None:
+        self._call = call
+        self._go = threading.Semaphore(0)
+        self.rests = threading.Event()
+        """Set while it is before a statement, or has ended."""
+        self.ended = False
+        self.pid = 0
+        self.turns = 0
+        self.result: Any = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        _here.actor = self
+        try:
+            self.result = self._call()
+        except Exception as error:  # noqa: BLE001 -- an answer like others
+            self.result = error
+        self.ended = True
+        self.rests.set()
+
+    def pause(self, pid: int) -> None:
+        """Wait for the next turn; called by the tap."""
+        self.pid = pid
+        self.rests.set()
+        assert self._go.acquire(timeout=PATIENCE)
+
+    def let_go(self) -> None:
+        """Give it a turn."""
+        self.rests.clear()
+        self.turns += 1
+        self._go.release()
+
+    def join(self) -> Any:
+        """Return what the call came to."""
+        self._thread.join(PATIENCE)
+        assert self.ended
+        return self.result
+
+
+class Conductor:
+    """Plays schedules.
+
+    Args:
+        watch: a connection that asks who waits for whom.
+    """
+
+    def __init__(self, watch: psycopg.Connection[Any]) -> None:
+        self._watch = watch
+        self.schedules = 0
+        self.waits = 0
+
+    def play(self, calls: tuple[Callable[[], Any], Callable[[], Any]], order: Iterator[int]) -> tuple[list[Any], list[int]]:
+        """Run two calls, whose turns come in an order; return their results and how many turns each took."""
+        actors = [Actor(call) for call in calls]
+        self.schedules += 1
+        for actor in actors:
+            assert actor.rests.wait(PATIENCE)
+        blocked = [False, False]
+        while not all(actor.ended for actor in actors):
+            chosen = next(order, 0)
+            if actors[chosen].ended or blocked[chosen]:
+                chosen = 1 - chosen
+            assert not (actors[chosen].ended or blocked[chosen]), "both wait for each other"
+            actors[chosen].let_go()
+            blocked[chosen] = self._settle(actors[chosen], actors[1 - chosen])
+            if blocked[1 - chosen]:
+                blocked[1 - chosen] = self._settle(actors[1 - chosen], actors[chosen])
+            self.waits += blocked[chosen]
+        return [actor.join() for actor in actors], [actor.turns for actor in actors]
+
+    def _settle(self, actor: Actor, other: Actor) -> bool:
+        """Wait till the actor rests or is known to wait for a lock of the other's; return whether it does the latter."""
+        deadline = time.monotonic() + PATIENCE
+        while not actor.rests.wait(0.004):
+            # Not by the actor's own session alone: a helper thread of it may be the one that waits.
+            row = self._watch.execute(_WAITS, (other.pid, actor.pid)).fetchone()
+            if row == (True,) and not actor.rests.is_set():
+                return True
+            assert time.monotonic() < deadline, "an actor neither rests nor waits"
+        return False
+
+
+def orders(first: int, second: int) -> Iterator[tuple[int, ...]]:
+    """Return the orders of two actors' turns with three changes at most: some of one, some of the other, the rest."""
+    seen = set()
+    for leader, (mine, other) in ((0, (first, second)), (1, (second, first))):
+        for before in range(mine + 1):
+            for between in range(other + 1):
+                turns = (
+                    *(leader,) * before, *(1 - leader,) * between, *(leader,) * (mine - before + 2),
+                    *(1 - leader,) * (other - between + 2),
+                )  # fmt: skip
+                if turns not in seen:
+                    seen.add(turns)
+                    yield turns

@@ -1,0 +1,170 @@
+"""Who is there: killed, stopped and cut-off processes, and what is heard across them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.postgres.common import Beside, ask, begin, claims, lanes, new, opened, works
+from tests.servers.ground import until
+
+ROOT = Path(__file__).parents[2]
+
+
+@contextmanager
+def holder(url, ttl=300.0, listen="listen"):
+    """Run a process that holds the claim of instance "a"."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.postgres.child", url, str(ttl), listen],
+        cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(ROOT)])},
+    )  # fmt: skip
+    with process:
+        assert process.stdout.readline().strip() == "holds"
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def store(pg_url):
+    with opened(pg_url) as store:
+        yield store
+
+
+def test_a_killed_process_is_taken_over_at_once(store, pg_url):
+    with holder(pg_url) as process:
+        assert claims(store) == []
+        process.kill()
+        process.wait()
+        found = []
+        until(lambda: bool(found.extend(claims(store)) or found), "the end of the killed process's session")
+        assert found[0].run().kind == "continue"
+        assert [record.status for record in store.history(found[0].fence.instance)] == ["crashed", "completed"]
+
+
+def test_a_killed_process_is_swept_up_after(store, pg_url):
+    with holder(pg_url) as process:
+        lanes(store)
+        assert store.sweep() == 0
+        process.kill()
+        process.wait()
+        until(lambda: store.sweep() == 1, "the sweep of a killed process's claim")
+        (hand,) = works(store)
+        assert hand.position.crashes == 1
+        assert len(ask(pg_url, "SELECT owner FROM sayiir.owners")) == 1
+
+
+def test_a_stopped_process_keeps_its_claim_until_it_runs_out(store, pg_url):
+    with holder(pg_url, ttl=3.0) as process:
+        process.send_signal(signal.SIGSTOP)
+        beat = ask(pg_url, "SELECT max(beat_at) FROM sayiir.owners")
+        assert claims(store) == []
+        store.use_claim_ttl(3.0)
+        found = []
+        until(lambda: bool(found.extend(claims(store)) or found), "the end of a silent claim")
+        assert ask(pg_url, "SELECT sayiir.clock_micros() >= %s + 2500000", beat[0][0]) == [(True,)]
+        process.send_signal(signal.SIGCONT)
+        assert found[0].run().kind == "continue"
+
+
+def test_a_lost_session_is_opened_again_and_keeps_its_claims(store, pg_url):
+    hand = begin(store)
+    with opened(pg_url) as other:
+        lanes(other)
+        for _ in range(3):
+            locker = """SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND objid = %s AND database =
+                (SELECT oid FROM pg_database WHERE datname = current_database())"""
+            ((pid,),) = ask(pg_url, locker, store._shared.owner)
+            ask(pg_url, "SELECT pg_terminate_backend(%s)", pid)
+            assert other.sweep() == 0
+            until(lambda pid=pid: [row for row in ask(pg_url, locker, store._shared.owner) if row != (pid,)] != [],
+                  "another session")  # fmt: skip
+            assert other.sweep() == 0
+            assert claims(other) == []
+        assert not hand.beat().lost
+    assert hand.complete().kind == "finished"
+
+
+def test_a_restart_of_the_server_takes_nothing_from_the_living(durable_postgres):
+    with durable_postgres.database() as url, opened(url) as one, opened(url) as two:
+        hand = begin(one)
+        lanes(two)
+        durable_postgres.stop("immediate")
+        # As if it had been away for long: nobody has beaten, and nobody holds a lock yet.
+        durable_postgres.start()
+        ask(url, "UPDATE sayiir.owners SET beat_at = beat_at - 60000000 WHERE owner = %s", one._shared.owner)
+        assert two.sweep() == 0
+        until(lambda: len(ask(url, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")) >= 2, "both owners' return")
+        assert not hand.beat().lost
+        assert hand.run().kind == "continue"
+
+
+def test_who_was_called_dead_wrongly_comes_back(store, pg_url):
+    hand = begin(store)
+    ask(pg_url, "DELETE FROM sayiir.owners")
+    until(lambda: ask(pg_url, "SELECT owner FROM sayiir.owners") == [(store._shared.owner,)], "the owner's return")
+    assert hand.run().kind == "continue"
+
+
+def heard(store, act):
+    """Return whether a store hears of what another one does, without its own polling."""
+    seen = store.wait_for_hint(0, 0.01)
+    waiting = Beside(lambda: store.wait_for_hint(seen, 30))
+    until(lambda: store.hints._waiting > 0, "the wait for a hint")
+    act()
+    return waiting.result() != seen
+
+
+def test_a_hint_of_another_process_wakes(store, pg_url):
+    with opened(pg_url) as other:
+        assert heard(store, lambda: other.create(new(), "fail", claim=False))
+        assert heard(store, lambda: other.send_signal("a", "go", b"1"))
+
+
+def test_steering_is_heard(store, pg_url):
+    begin(store)
+    store.wait_for_hint(0, 0.01)
+    with opened(pg_url) as other:
+        seen = store.wait_for_steering(0, 0.01)
+        waiting = Beside(lambda: store.wait_for_steering(seen, 30))
+        other.request_cancel("a", None, None)
+        assert waiting.result() != seen
+
+
+def test_hints_are_heard_after_the_ear_was_cut_off(store, postgres, pg_url):
+    store.wait_for_hint(0, 0.01)
+    with opened(pg_url) as other:
+        postgres.terminate_connections("sayiir", psycopg.conninfo.conninfo_to_dict(pg_url)["dbname"])
+        assert heard(store, lambda: other.create(new(), "fail", claim=False))
+
+
+def test_without_notices_all_is_found_by_looking(pg_url):
+    with opened(pg_url, listen=False) as one, opened(pg_url, listen=False) as two:
+        assert one.hints.teller is None
+        one.create(new(), "fail", claim=False)
+        (hand,) = works(two)
+        hand.await_signal("go")
+        one.send_signal("a", "go", b"1")
+        (again,) = works(two)
+        assert again.claim.signal is not None
+        assert ask(pg_url, "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'LISTEN%%'") == [(0,)]
+
+
+def test_no_threads_and_no_sessions_are_left(pg_url):
+    before = threading.active_count()
+    for _ in range(3):
+        with opened(pg_url) as store:
+            begin(store, f"i{threading.get_ident()}{_}")
+    until(lambda: threading.active_count() <= before, "the end of the threads")
+    until(lambda: ask(pg_url, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sayiir'") == [(0,)],
+          "the end of the sessions")  # fmt: skip
