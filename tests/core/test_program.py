@@ -16,7 +16,7 @@ from sayiir.core.graph import (
     TaskMetadata,
     TaskNode,
 )
-from sayiir.core.program import Program
+from sayiir.core.program import Program, tags_of, tags_text
 from sayiir.core.retry import RetryPolicy
 from sayiir.core.structure import structure, structure_hash
 from sayiir.core.values import PLAIN
@@ -117,3 +117,18 @@ def test_long_flows_need_no_recursion():
 def test_many_branches():
     fork = ForkNode("f", tuple(Branch(f"b{i}", (task(f"b{i}"),)) for i in range(5_000)), task("j"))
     assert len(program(fork).ops["f"].branches) == 5_000
+
+
+def test_tags_are_one_text_for_one_set():
+    assert tags_text(None) == tags_text([]) == ""
+    assert tags_text(["gpu", "eu", "gpu"]) == tags_text(["eu", "gpu"]) == '["eu","gpu"]'
+    assert tags_of('["eu","gpu"]') == {"eu", "gpu"}
+    assert tags_of("") == frozenset()
+
+
+
+def test_the_routing_names_tasks_that_ask_for_tags_or_a_priority():
+    wanted = task("wanted", tags=["gpu", "eu"])
+    branches = (Branch("urgent", (task("urgent", priority=1),)), Branch("other", (task("other"),)))
+    compiled = program(task("plain"), wanted, ForkNode("fork", branches, task("join")))
+    assert compiled.definition.routing == {"wanted": (None, '["eu","gpu"]'), "urgent": (1, "")}
