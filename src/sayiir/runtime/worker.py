@@ -14,6 +14,7 @@ from sayiir.errors import WorkflowError
 from sayiir.runtime.checks import checked_backend, checked_id, checked_workflow
 from sayiir.runtime.shift import Shift
 from sayiir.runtime.slots import COROUTINES, SYNC, Limits
+from sayiir.store.uninterrupted import uninterrupted
 
 if TYPE_CHECKING:
     from sayiir.flow.workflow import Workflow
@@ -153,7 +154,9 @@ class Worker:
             raise ValueError("a worker needs at least one workflow to move")
         if self._handle is not None and not self._handle.join(0):
             raise WorkflowError(f"worker {self.worker_id!r} is working already; shut it down first, or make another")
-        self._handle = WorkerHandle(Shift(self._backend, self._plan, known))
+        shift = Shift(self._backend, self._plan, known)
+        with uninterrupted:  # or a Ctrl-C could leave a worker at work that nobody has a handle of
+            self._handle = WorkerHandle(shift)
         return self._handle
 
     def run(self, workflows: Iterable[Workflow[Any, Any]]) -> None:
@@ -165,8 +168,8 @@ class Worker:
         Raises:
             KeyboardInterrupt: it was interrupted, and has ended.
         """
-        with self.start(workflows) as handle:
-            handle.join()
+        with self:  # not the handle: Ctrl-C may come while it is being returned
+            self.start(workflows).join()
 
     def __enter__(self) -> Self:
         return self
