@@ -1,7 +1,8 @@
-"""The two writes of every run, steps and ends, of all threads that write at the same time, in one round trip.
+"""The writes of every run, steps and ends, of all threads that write at the same time, in one round trip.
 
-Each is one statement that looks at the fence and writes under the token's lock, so there is no transaction around it to
-begin and to commit. When the answer is lost, the history is asked: a line has a place of its own, and says who wrote it.
+Branches that arrive at a join pass through here too, in a transaction of their own (`arrivals.py`). Each of the others
+is one statement that looks at the fence and writes under the token's lock, so there is no transaction around it to begin
+and to commit. When the answer is lost, the history is asked: a line has a place of its own, and says who wrote it.
 """
 
 from __future__ import annotations
@@ -55,10 +56,11 @@ def hot(order: Order) -> Step | End | Arrival | None:
 
 
 class HotWrites(Group):
-    """Writes steps and ends; the answer is whether the step was made, or the instance as it ended, or None.
+    """Writes steps, ends and arrivals of branches.
 
-    False and None mean that the general way must look why. Results are exact: a batch is made again one by one when it
-    fails or its answer is lost.
+    The answer is whether the step was made, the instance as it ended, or what came of the arrival; False
+    and None mean that the general way must look why. Results are exact: a batch is made again one by one when it fails or
+    its answer is lost.
 
     Args:
         links: where its own connection comes from.
