@@ -472,3 +472,16 @@ def test_workers_that_make_many_definitions_known_do_not_wait_for_each_other(pg_
             two.register(definitions[::-1])
             beside.result()
     assert deadlocks(pg_url) == 0
+
+
+@pytest.mark.parametrize("broken", ["SELECT 1 / 0", "SELECT pg_terminate_backend(pg_backend_pid())"])
+def test_a_connection_that_cannot_be_made_ready_is_closed(pg_url, broken):
+    made = []
+
+    def ready(connection):
+        made.append(connection)
+        connection.execute(broken)
+
+    with opened(pg_url) as store, pytest.raises(psycopg.Error):
+        store._links.connect(ready)
+    assert [connection.closed for connection in made] == [True]

@@ -123,8 +123,11 @@ class Links:
         except psycopg.Error as error:
             raise self.explain(error) from error
 
-    def connect(self) -> Connected:
+    def connect(self, ready: Callable[[Connected], object] | None = None) -> Connected:
         """Open a connection of one's own, outside the pool.
+
+        Args:
+            ready: makes it ready for its purpose; when that fails it is closed, since nobody else has it.
 
         Raises:
             psycopg.Error: there is no server, or it refuses.
@@ -132,7 +135,13 @@ class Links:
         connection = psycopg.connect(
             self._conninfo, autocommit=True, prepare_threshold=0 if getattr(self, "prepare", False) else None
         )
-        self._configure(connection)
+        try:
+            self._configure(connection)
+            if ready is not None:
+                ready(connection)
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _configure(self, connection: Connected) -> None:

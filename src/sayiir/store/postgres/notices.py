@@ -88,7 +88,7 @@ class Teller:
                 steering, self._steering = self._steering, False
                 self._pending.clear()
                 try:
-                    connection = connection or self._connect()
+                    connection = connection or self._links.connect(self._ready)
                     connection.execute("SELECT pg_notify(%s, %s)", (self._channel, "steer" if steering else ""))
                 except (psycopg.Error, OSError) as error:
                     logging.getLogger("sayiir").debug("a hint was lost: %s", self._links.explain(error))
@@ -102,12 +102,10 @@ class Teller:
             if connection is not None:
                 connection.close()
 
-    def _connect(self) -> Connected:
-        connection = self._links.connect()
+    def _ready(self, connection: Connected) -> None:
         # A notice need not wait for the disk.
         connection.execute("SET synchronous_commit = off", prepare=False)
         self.process = int((connection.execute("SELECT pg_backend_pid()", prepare=False).fetchone() or (0,))[0])
-        return connection
 
     def close(self) -> None:
         """Send what is still to be sent, and end."""

@@ -33,13 +33,14 @@ class OwnConnection:
             psycopg.Error: it cannot be opened.
         """
         if self._connection is None:
-            connection = self._links.connect()
-            if not self._links.pooled:
-                # Plans are made once and kept: an index must serve when the tables have grown, too.
-                for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
-                    connection.execute(f"SET {name} = off".encode(), prepare=False)
-            self._connection = connection
+            self._connection = self._links.connect(self._ready)
         return self._connection
+
+    def _ready(self, connection: Connected) -> None:
+        if not self._links.pooled:
+            # Plans are made once and kept: an index must serve when the tables have grown, too.
+            for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
+                connection.execute(f"SET {name} = off".encode(), prepare=False)
 
     def drop(self) -> None:
         """Close the connection; the next use opens another."""

@@ -72,19 +72,19 @@ class Presence:
 
     def _arrive(self) -> tuple[Connected, int]:
         patience = Patience(self._links.clock, self._links.patience)
+        owner = 0
+
+        def show(connection: Connected) -> None:
+            nonlocal owner
+            row = connection.execute(self._sql.ADD_OWNER, (self._name, not self._links.pooled)).fetchone()
+            owner = int(row[0]) if row is not None else 0
+            self._show(connection, owner)
+
         while True:
-            connection = None
             try:
-                connection = self._links.connect()
-                row = connection.execute(self._sql.ADD_OWNER, (self._name, not self._links.pooled)).fetchone()
-                owner = int(row[0]) if row is not None else 0
-                self._show(connection, owner)
+                return self._links.connect(show), owner
             except psycopg.Error as error:
-                if connection is not None:
-                    connection.close()
                 patience.wait(self._links.explain(error))
-            else:
-                return connection, owner
 
     def _show(self, connection: Connected, owner: int) -> None:
         """Take the lock and listen."""
@@ -130,12 +130,7 @@ class Presence:
                     self._hints.heard(steering=bool(notice.payload))
 
     def _return(self) -> Connected:
-        connection = self._links.connect()
-        try:
-            self._show(connection, self.owner)
-        except BaseException:
-            connection.close()
-            raise
+        connection = self._links.connect(lambda new: self._show(new, self.owner))
         self._hints.heard(steering=True)  # whatever was said meanwhile was not heard
         return connection
 
