@@ -178,3 +178,18 @@ def _error(bar: TimelineBar) -> Iterator[str]:
         yield f'<details class="sy-error"><summary>{xml(head)}</summary><pre>{xml(rest)}</pre></details>'
     else:
         yield f'<p class="sy-error">{xml(head)}</p>'
+
+
+def axis(span_us: int) -> list[tuple[str, str, str]]:
+    """Return the ticks of an axis from 0 to so many microseconds: (place in percent, words, text anchor).
+
+    >>> axis(2_000_000)[-1]
+    ('100.000%', '2 s', 'end')
+    """
+    return [
+        (percent(tick, span_us), duration(tick / _SECOND), "start" if tick == 0 else "end" if tick * 100 > span_us * 92 else "middle")
+        for tick in _ticks(span_us)
+    ]
+
+
+percent = _percent

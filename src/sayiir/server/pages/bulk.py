@@ -1,0 +1,64 @@
+"""One action on many instances: first a count, then the deed, in portions with progress.
+
+Rules of this file: nothing happens before somebody saw the count and said yes; a portion is one request, so that it works
+without script (a button goes on) and cannot outlive its page; numbers that the page carries along are for show only.
+"""
+
+from __future__ import annotations
+
+from typing import cast, get_args
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from sayiir.server.pages.kit import FormError, Kit, posted
+from sayiir.service.model import Action, Selection
+
+
+async def bulk(kit: Kit, request: Request) -> Response:
+    """Count what an action would do, or do the next portion of it."""
+    pairs = await posted(request)
+    form = dict(pairs)
+    ids = tuple(dict.fromkeys(value for name, value in pairs if name == "id"))
+    action, scope, where = form.get("action", ""), form.get("scope", "ids"), form.get("where", "")
+    if action not in get_args(Action) or scope not in ("ids", "where"):
+        raise FormError("the request names no action")
+    if scope == "where":
+        ids = ()
+    elif not ids:
+        return kit.go(kit.links(request)("instances", q=where, said="none"))
+    selection = Selection(where=where) if scope == "where" else Selection(ids=ids)
+    sure = form.get("sure") == "yes"
+    result = await kit.call(
+        kit.service.bulk,
+        kit.access_of(request),
+        cast("Action", action),
+        selection,
+        dry_run=not sure,
+        reason=form.get("reason", "").strip() or None,
+        cursor=form.get("cursor") or None if sure else None,
+    )
+    before = {name: _number(form, name) if sure else 0 for name in ("done", "seen", "refused")}
+    seen = before["seen"] + result.matched
+    matched = max(seen, _number(form, "matched") if sure else result.matched)
+    return kit.page(
+        request,
+        "bulk.html",
+        action=action,
+        scope=scope,
+        where=where,
+        ids=ids,
+        reason=form.get("reason", ""),
+        result=result,
+        matched=matched,
+        seen=seen if not result.dry_run else 0,
+        done=before["done"] + (0 if result.dry_run else result.done),
+        total_refused=before["refused"] + (0 if result.dry_run else result.matched - result.done),
+        finished=not result.dry_run and result.next is None,
+        views=await kit.views(request),
+    )
+
+
+def _number(form: dict[str, str], name: str) -> int:
+    text = form.get(name, "")
+    return min(int(text), 10**12) if text.isdecimal() and len(text) < 20 else 0  # noqa: PLR2004 -- no number of ours is as long
