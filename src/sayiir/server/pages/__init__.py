@@ -22,7 +22,7 @@ from sayiir.server.pages.flows import workflow, workflows
 from sayiir.server.pages.instance import instance
 from sayiir.server.pages.kit import Kit
 from sayiir.server.pages.listing import instances, save_view
-from sayiir.server.pages.others import audit, compare, inbox, theme, workers
+from sayiir.server.pages.others import audit, compare, inbox, login, missing, theme, workers
 from sayiir.service.model import Access
 
 if TYPE_CHECKING:
@@ -59,7 +59,9 @@ def page_routes(
         kit.route("/compare", compare),
         kit.route("/audit", audit),
         kit.route("/theme", theme, "POST"),
+        *([kit.route("/login", login)] if signs_in else []),
         *asset_routes(),
+        kit.route("/{rest:path}", missing),
     ]
 
 

@@ -36,8 +36,7 @@ _AWAY = Said(503, "The database does not answer", "Nothing is lost: workers go o
 _BY_CODE: dict[str, Said] = {
     "forbidden": Said(403, "You may not do that", "Ask somebody with another role, or sign in with another token."),
     "instance_not_found": Said(404, "There is no such instance", "It may have been purged, or its id is written otherwise."),
-    "workflow_not_found": Said(404, "There is no such workflow", "Nobody has submitted an instance of it here."),
-    "node_not_found": Said(404, "There is no such node", "The workflow's definition has no node of this name."),
+    "unknown_workflow": Said(404, "There is no such workflow", "Nobody has submitted an instance of it here."),
     "invalid_state": Said(409, "That is not possible now", "The instance has moved on since this page was drawn."),
     "instance_busy": Said(409, "That is not possible now", "Somebody else is at it. Try again in a moment."),
     "instance_already_exists": Said(409, "This id is taken", "Choose another id, or leave it empty."),

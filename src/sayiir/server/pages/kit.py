@@ -39,7 +39,7 @@ Page: TypeAlias = Callable[["Kit", Request], Awaitable[Response]]
 TEMPLATES = Path(__file__).parent.parent / "templates"
 THEMES = ("light", "dark", "system")
 THEME_COOKIE = "sayiir_theme"
-MAX_FORM = 8 << 20
+MAX_FORM = 4 << 20
 """Bytes of a posted form; the server's own limit on bodies may be lower."""
 
 

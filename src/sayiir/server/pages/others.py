@@ -6,12 +6,14 @@ import asyncio
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
 from sayiir.errors import InstanceNotFoundError
 from sayiir.server.pages.kit import THEME_COOKIE, THEMES, Kit, fields_of
 from sayiir.server.pages.schema import form_of
+from sayiir.service.model import Access
 
 _YEAR = 365 * 86_400
 
@@ -80,6 +82,19 @@ async def theme(kit: Kit, request: Request) -> Response:
         THEME_COOKIE, chosen if chosen in THEMES else "system", max_age=_YEAR, path=links.root or "/", samesite="strict"
     )
     return answer
+
+
+async def login(kit: Kit, request: Request) -> Response:
+    """Show the way in; what it sends is read by the server's own route."""
+    wrong = "This is not a token of this server." if request.query_params.get("wrong") else ""
+    return kit.page(
+        request, "login.html", access=Access(), problem=wrong, next=request.query_params.get("next", "")
+    )
+
+
+async def missing(kit: Kit, request: Request) -> Response:  # noqa: ARG001 -- as every page
+    """Say that there is no such page."""
+    raise HTTPException(404)
 
 
 def _back(request: Request, other: str) -> str:

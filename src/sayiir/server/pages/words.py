@@ -105,6 +105,16 @@ def size(count: int) -> str:
     return f"{value:.1f} kB" if value < 1000 else f"{value / 1000:.1f} MB"
 
 
+def sentence(text: str) -> str:
+    """Return a phrase as a sentence.
+
+    >>> sentence("look again"), sentence("Do it.")
+    ('Look again.', 'Do it.')
+    """
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?", ":")) else f"{text}."
+
+
 def percent(part: float) -> str:
     """Return a share for people; only all is 100 %, only nothing is 0 %.
 
@@ -142,4 +152,5 @@ FILTERS = {
     "duration": duration,
     "compact": compact,
     "plural": plural,
+    "sentence": sentence,
 }
