@@ -1,14 +1,35 @@
-"""Fixtures of the server's tests."""
+"""What the tests of the server need: flows, an app over each store, and a client for it."""
 
 from __future__ import annotations
 
 import pytest
+from starlette.testclient import TestClient
 
-from tests.server.browsing import HOW
+from sayiir import Flow, InMemoryBackend
+from sayiir.server import create_app
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say in one line what no browser was there for."""
-    left_out = sum(HOW in str(report.longrepr) for report in terminalreporter.stats.get("skipped", ()))
-    if left_out:
-        terminalreporter.write_line(f"NOT TESTED, {left_out} tests: {HOW}", red=True, bold=True)
+def double(x: int) -> int:
+    return x * 2
+
+
+def approve(x: dict) -> dict:
+    return {**x, "password": "hunter2"}
+
+
+ADD = Flow("double").then(double, name="double").build()
+GATE = Flow("gate").then(approve, name="first").wait_for_signal("go", type=int).then(double, name="last").build()
+BAD = Flow("bad").then(lambda x: 1 // 0, name="boom").build()
+FLOWS = [ADD, GATE, BAD]
+
+
+@pytest.fixture
+def backend():
+    with InMemoryBackend() as store:
+        yield store
+
+
+@pytest.fixture
+def client(backend):
+    with TestClient(create_app(backend, FLOWS), base_url="http://localhost") as client:
+        yield client
