@@ -45,11 +45,12 @@ class Browser:
         context.set_default_timeout(15_000)
         page = context.new_page()
         complaints: list[str] = []
-        page.on("console", lambda said: complaints.append(said.text) if said.type in ("error", "warning") else None)
+        page.on("console", lambda said: complaints.append(f"{said.text} {said.location['url']}") if said.type in ("error", "warning") else None)
         page.on("pageerror", lambda error: complaints.append(str(error)))
         try:
             yield page
-            assert [text for text in complaints if not any(part in text for part in expected)] == []
+            unexpected = [text for text in complaints if not any(part in text for part in expected)]
+            assert not unexpected, "\n".join(unexpected)
         finally:
             context.close()
 
@@ -73,4 +74,4 @@ def browser() -> Iterator[Browser]:
 def ready(page: Any, url: str) -> None:
     """Go to a page and wait until its scripts listen."""
     page.goto(url)
-    page.wait_for_function("document.documentElement.dataset.ready === 'yes'")
+    page.locator("html[data-ready=yes]").wait_for(state="attached")

@@ -115,9 +115,9 @@ def test_nothing_moves_under_a_hand(chrome, shop):
         ready(page, shop.base + "/instances")
         page.get_by_label("Select c-1").check()
         page.get_by_text("1 selected").wait_for()
-        page.evaluate("document.addEventListener('htmx:sse:before:message', () => { window.told = true; })")
+        page.evaluate("document.addEventListener('htmx:sse:before:message', () => { document.documentElement.dataset.told = 'yes'; })")
         shop.client.submit(shop.world.counting, "c-new", 1)
-        page.wait_for_function("window.told")
+        page.locator("html[data-told=yes]").wait_for(state="attached")
         assert page.get_by_label("Select c-1").is_checked()
         assert page.get_by_role("link", name="c-new").count() == 0
         page.get_by_label("Select c-1").uncheck()
@@ -135,7 +135,7 @@ def test_retry_a_failed_task(chrome, anywhere):
         page.get_by_text("Full traceback").first.wait_for()
         anywhere.world.gate.broken = False
         page.get_by_text("Retry…").click()
-        page.get_by_label("Reason").fill("the bank is back")
+        page.locator(".menu[open]").get_by_label("Reason").fill("the bank is back")
         page.get_by_role("button", name="Retry it").click()
         page.locator("#live-title .s-completed").wait_for()
         page.get_by_text("“the bank is back”").wait_for()
@@ -147,7 +147,7 @@ def test_cancel_with_a_reason(chrome, anywhere):
     with chrome.page(anywhere.base) as page:
         ready(page, anywhere.base + "/instances/o")
         page.get_by_text("Cancel…").click()
-        page.get_by_label("Reason").fill("not wanted")
+        page.locator(".menu[open]").get_by_label("Reason").fill("not wanted")
         page.get_by_role("button", name="Cancel it").click()
         page.locator("#live-title .s-cancelled").wait_for()
     assert anywhere.client.status("o").reason == "not wanted"
@@ -162,7 +162,7 @@ def test_many_at_once_after_a_count(chrome, anywhere):
     with chrome.page(anywhere.base) as page:
         ready(page, anywhere.base + "/instances?q=workflow:order")
         page.get_by_label("Apply to").select_option("everything that matches")
-        page.get_by_role("button", name="Pause…").click()
+        page.get_by_role("button", name="Pause…", exact=True).click()
         page.get_by_role("heading", name="Pause 7 instances?").wait_for()
         assert anywhere.client.status("o-0").status == "awaiting_signal"
         page.get_by_label("Reason").fill("stock-taking")
@@ -235,7 +235,7 @@ def test_the_keyboard(chrome, shop):
         page.get_by_role("dialog").wait_for()
         page.keyboard.press("Escape")
         page.keyboard.press("t")
-        page.wait_for_function("document.documentElement.dataset.theme === 'light' && document.documentElement.dataset.ready")
+        page.locator("html[data-theme=light][data-ready=yes]").wait_for(state="attached")
         page.keyboard.press("p")
         page.get_by_role("button", name="Paused").wait_for()
         page.keyboard.press("p")
@@ -246,7 +246,7 @@ def test_the_keyboard(chrome, shop):
         page.keyboard.press("x")
         page.keyboard.press("Enter")
         page.get_by_role("heading", name="c-0").wait_for()
-        page.wait_for_function("document.documentElement.dataset.ready")
+        page.locator("html[data-ready=yes]").wait_for(state="attached")
         page.keyboard.press("g")
         page.keyboard.press("b")
         page.get_by_role("heading", name="Inbox").wait_for()
@@ -255,7 +255,7 @@ def test_the_keyboard(chrome, shop):
 def test_everything_works_without_script(chrome, shop):
     shop.client.submit(shop.world.order, "o", Order("lamp"))
     shop.until("o", "awaiting_signal")
-    with chrome.page(shop.base, java_script_enabled=False) as page:
+    with chrome.page(shop.base, java_script_enabled=False, expected=("422",)) as page:
         page.goto(shop.base + "/")
         page.get_by_role("link", name="o", exact=True).click()
         page.get_by_role("link", name="Timeline").click()
@@ -301,7 +301,7 @@ def test_below_a_path(chrome, tmp_path):
                 page.get_by_role("navigation", name="Pages").get_by_role("link", name=name).click()
                 page.get_by_role("heading", name=name, level=1).wait_for()
             page.get_by_role("button", name="Dark").click()
-            page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
+            page.locator("html[data-theme=dark]").wait_for(state="attached")
             assert asked
             assert [url for url in asked if not url.startswith(shop.base + "/")] == []
 

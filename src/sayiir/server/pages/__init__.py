@@ -49,7 +49,7 @@ def page_routes(
         kit.route("/instances", instances),
         kit.route("/instances/{name:path}", instance, *both),
         kit.route("/instance", instance, *both),
-        kit.route("/bulk", bulk, "POST"),
+        kit.route("/bulk", bulk, *both),
         kit.route("/views", save_view, "POST"),
         kit.route("/inbox", inbox),
         kit.route("/workflows", workflows),
