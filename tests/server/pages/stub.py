@@ -159,7 +159,7 @@ class StubService:
         return tuple(LogLine(ago(seconds=60 - i), ("INFO", "WARNING", "ERROR")[i % 3], self.t("charge"), 1, self.t("shop.bank"), self.t(f"asked the bank, answer {i}")) for i in range(8))
 
     def graph_svg(self, access: Any, instance_id: str | None = None, *, workflow_id: str | None = None, definition_hash: str | None = None) -> str:
-        graph = flow(self.word or "order").graph
+        graph = flow((self.word or "order").replace("\0", "")).graph
         states = {n.node_id: NodeState(n.status, n.detail) for n in StubService().node_views()} if instance_id else None
         return draw(layout(graph, states), graph.name, standalone=False)
 
