@@ -13,8 +13,27 @@ from sayiir.picture.layout import layout
 from sayiir.picture.state import NodeState
 from sayiir.picture.svg import draw
 from sayiir.service.model import (
-    Attempt, AuditLine, BulkResult, Comparison, Count, Difference, Facets, InboxItem, InstancePage, InstanceRow,
-    InstanceView, LogLine, NodeValues, NodeView, Payload, SavedView, Trouble, Wait, Why, WorkerRow, WorkflowRow,
+    Attempt,
+    AuditLine,
+    BulkResult,
+    Comparison,
+    Count,
+    Difference,
+    Facets,
+    InboxItem,
+    InstancePage,
+    InstanceRow,
+    InstanceView,
+    LogLine,
+    NodeValues,
+    NodeView,
+    Payload,
+    SavedView,
+    Trouble,
+    Wait,
+    Why,
+    WorkerRow,
+    WorkflowRow,
     WorkflowVersion,
 )  # fmt: skip
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,7 +12,7 @@ import pytest
 from sayiir import Worker, WorkflowClient, connect
 from sayiir.server.app import create_app
 from sayiir.service import Access, Role
-from tests.server.pages.browsing import AXE, Browser, browser, ready
+from tests.server.pages.browsing import Browser, browser, ready
 from tests.server.pages.site import serving
 from tests.server.pages.world import Order, World
 

@@ -32,10 +32,14 @@ class Said(NamedTuple):
     advice: str
 
 
-_AWAY = Said(503, "The database does not answer", "Nothing is lost: workers go on as soon as it is back. Load the page again.")
+_AWAY = Said(
+    503, "The database does not answer", "Nothing is lost: workers go on as soon as it is back. Load the page again."
+)
 _BY_CODE: dict[str, Said] = {
     "forbidden": Said(403, "You may not do that", "Ask somebody with another role, or sign in with another token."),
-    "instance_not_found": Said(404, "There is no such instance", "It may have been purged, or its id is written otherwise."),
+    "instance_not_found": Said(
+        404, "There is no such instance", "It may have been purged, or its id is written otherwise."
+    ),
     "unknown_workflow": Said(404, "There is no such workflow", "Nobody has submitted an instance of it here."),
     "invalid_state": Said(409, "That is not possible now", "The instance has moved on since this page was drawn."),
     "instance_busy": Said(409, "That is not possible now", "Somebody else is at it. Try again in a moment."),
@@ -59,14 +63,14 @@ def guarded(kit: Kit, page: Page) -> Callable[[Request], Awaitable[Response]]:
             return error_page(kit, request, error)
 
     # Starlette looks at what is wrapped to tell functions from classes.
-    del endpoint.__wrapped__  # type: ignore[attr-defined]
+    del endpoint.__wrapped__
     return endpoint
 
 
 def said_of(error: Exception) -> Said | None:
     """Return the words for an error that was foreseen."""
     if isinstance(error, HTTPException):
-        if error.status_code == 404:  # noqa: PLR2004 -- as HTTP has it
+        if error.status_code == 404:
             return _MISSING
         return Said(error.status_code, "That cannot be done", error.detail)
     code = getattr(error, "code", None)

@@ -38,9 +38,7 @@ def _known(flow: WorkflowRow) -> bool:
 
 async def workflows(kit: Kit, request: Request) -> Response:
     """Show all workflows."""
-    found, views = await asyncio.gather(
-        kit.call(kit.service.workflows, kit.access_of(request)), kit.views(request)
-    )
+    found, views = await asyncio.gather(kit.call(kit.service.workflows, kit.access_of(request)), kit.views(request))
     rows = [
         msgspec.structs.asdict(flow)
         | {
@@ -84,9 +82,7 @@ async def submit(kit: Kit, request: Request) -> Response:
     return kit.go(kit.links(request).instance(row.instance_id, said="submit"))
 
 
-async def _show(
-    kit: Kit, request: Request, values: dict[str, str], errors: dict[str, str], problem: str
-) -> Response:
+async def _show(kit: Kit, request: Request, values: dict[str, str], errors: dict[str, str], problem: str) -> Response:
     access, name = kit.access_of(request), name_of(request)
     flow = await kit.call(kit.service.workflow, access, name)
     asked = request.query_params.get("version", "")

@@ -128,7 +128,9 @@ async def _send(kit: Kit, request: Request, access: Access, instance_id: str, fo
     except (SerializationError, ValueError) as error:
         return await _signal_form(kit, request, view, name, form, {}, str(error))
     links = kit.links(request)
-    return kit.go(links("inbox", said="signal") if form.get("back") == "inbox" else links.instance(instance_id, said="signal"))
+    return kit.go(
+        links("inbox", said="signal") if form.get("back") == "inbox" else links.instance(instance_id, said="signal")
+    )
 
 
 def _form(view: InstanceView, signal: str) -> Field:

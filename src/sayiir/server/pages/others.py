@@ -25,7 +25,12 @@ async def inbox(kit: Kit, request: Request) -> Response:
         kit.views(request),
     )
     shown = [
-        {"instance_id": item.instance_id, "workflow_id": item.workflow_id, "wait": item.wait, "form": form_of(item.wait.form)}
+        {
+            "instance_id": item.instance_id,
+            "workflow_id": item.workflow_id,
+            "wait": item.wait,
+            "form": form_of(item.wait.form),
+        }
         for item in items
     ]
     return kit.page(request, "inbox.html", items=shown, next=following, views=views)
@@ -43,7 +48,7 @@ async def compare(kit: Kit, request: Request) -> Response:
     ids = [*dict.fromkeys(text.strip() for text in request.query_params.getlist("id") if text.strip())][:2]
     both: Any = None
     problem = ""
-    if len(ids) == 2:  # noqa: PLR2004 -- a pair
+    if len(ids) == 2:
         try:
             both = await kit.call(kit.service.compare, kit.access_of(request), ids[0], ids[1])
         except InstanceNotFoundError as error:
@@ -87,9 +92,7 @@ async def theme(kit: Kit, request: Request) -> Response:
 async def login(kit: Kit, request: Request) -> Response:
     """Show the way in; what it sends is read by the server's own route."""
     wrong = "This is not a token of this server." if request.query_params.get("wrong") else ""
-    return kit.page(
-        request, "login.html", access=Access(), problem=wrong, next=request.query_params.get("next", "")
-    )
+    return kit.page(request, "login.html", access=Access(), problem=wrong, next=request.query_params.get("next", ""))
 
 
 async def missing(kit: Kit, request: Request) -> Response:  # noqa: ARG001 -- as every page

@@ -87,7 +87,7 @@ def line(values: Sequence[float]) -> str:
     >>> line([1.0, 3.0, 2.0])
     '0,17.33 50,2 100,9.667'
     """
-    if len(values) < 2:  # noqa: PLR2004 -- a line has two ends
+    if len(values) < 2:
         return ""
     top = max(values) or 1.0
     step = 100 / (len(values) - 1)
@@ -102,11 +102,11 @@ class Frames:
 
 
 def frames(traceback: str) -> Frames:
-    """Return the frames outside of installed packages and of Python itself, at most the last three.
+    r"""Return the frames outside of installed packages and of Python itself, at most the last three.
 
-    >>> text = 'Traceback:\\n  File "/app/flow.py", line 3, in pay\\n    charge()\\nValueError: no\\n'
+    >>> text = 'Traceback:\n  File "/app/flow.py", line 3, in pay\n    charge()\nValueError: no\n'
     >>> frames(text).own
-    ('File "/app/flow.py", line 3, in pay\\n  charge()',)
+    ('File "/app/flow.py", line 3, in pay\n  charge()',)
     """
     found: list[list[str]] = []
     for row in traceback.splitlines():

@@ -9,7 +9,7 @@ the service checks anyway against the declared type.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
 import msgspec
@@ -92,39 +92,39 @@ def _field(schema: Schema, place: _Place, defs: Schema, default: Any = _UNSET) -
     if default is _UNSET:
         default = schema.get("default", _UNSET)
     given = default is not _UNSET
-    base = {
-        "name": place.name,
-        "label": str(schema.get("title") or place.label) if place.name else "",
+    base = Field(
+        place.name,
+        str(schema.get("title") or place.label) if place.name else "",
+        "json",
         # A default makes an empty field harmless: it is left out, and the type's own default holds.
-        "required": place.required and not given and not nullable,
-        "nullable": nullable,
-        "help": _help(schema),
-        "default": _shown(default),
-    }
+        required=place.required and not given and not nullable,
+        nullable=nullable,
+        default=_shown(default),
+        help=_help(schema),
+    )
     if schema.get("type") == "object" and schema.get("properties") and place.depth < DEEPEST and _plain(schema):
-        return Field(kind="object", fields=_fields(schema, place, defs, default), **base)
-    choices = _choices(schema)
-    if choices:
+        return replace(base, kind="object", fields=_fields(schema, place, defs, default))
+    if choices := _choices(schema):
         index = next((str(i) for i, (text, _) in enumerate(choices) if given and text == _json(default)), "")
-        return Field(kind="choice", choices=choices, **{**base, "default": index})
+        return replace(base, kind="choice", choices=choices, default=index)
     return _leaf(schema, base, given=given and default is not None)
 
 
-def _leaf(schema: Schema, base: dict[str, Any], *, given: bool) -> Field:
+def _leaf(schema: Schema, base: Field, *, given: bool) -> Field:
     match schema.get("type"):
         case "boolean":
             # A tick that is not set would say no without anybody having said it.
-            return Field(kind="tick" if given else "yesno", **base)
+            return replace(base, kind="tick" if given else "yesno")
         case "integer":
-            return Field(kind="integer", limits=_limits(schema), **base)
+            return replace(base, kind="integer", limits=_limits(schema))
         case "number":
-            return Field(kind="number", limits=_limits(schema), **base)
+            return replace(base, kind="number", limits=_limits(schema))
         case "string" if "contentEncoding" not in schema:
-            long = schema.get("maxLength", 0) > LONG or "\n" in base["default"]
-            return Field(kind="text" if long else "string", limits=_limits(schema), **base)
-        case _:
-            text = base["help"] or ("a JSON array, such as [1, 2]" if schema.get("type") == "array" else "any JSON value")
-            return Field(kind="json", **{**base, "help": text})
+            long = schema.get("maxLength", 0) > LONG or "\n" in base.default
+            return replace(base, kind="text" if long else "string", limits=_limits(schema))
+        case kind:
+            example = "a JSON array, such as [1, 2]" if kind == "array" else "any JSON value"
+            return replace(base, help=base.help or example)
 
 
 def _fields(schema: Schema, place: _Place, defs: Schema, default: Any) -> tuple[Field, ...]:

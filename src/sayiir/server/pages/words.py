@@ -20,7 +20,12 @@ _MONTH = 30 * 86_400
 
 STATUS_OF = {"in_progress": "running", "crashed": "failed", "abandoned": "cancelled", "expired": "failed"}
 """The picture's word for what instances and attempts call otherwise."""
-WORDS: dict[str, str] = {**STATUS_WORDS, "in_progress": "In progress", "crashed": "Crashed", "abandoned": "Abandoned"}
+WORDS: dict[str, str] = {
+    **{str(status): said for status, said in STATUS_WORDS.items()},
+    "in_progress": "In progress",
+    "crashed": "Crashed",
+    "abandoned": "Abandoned",
+}
 
 
 def look(status: str) -> str:
