@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,6 @@ from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.store.columns import (
     instance_of,
-    is_plain,
     keys_text,
     record_of,
     record_values,
@@ -167,12 +167,7 @@ class SqliteRows:
         self._execute(sql.SAVE_TOKEN, token_values(token))
 
     def step(self, fence: Fence, move: Move) -> bool:
-        position, records = move.position, move.records
-        if is_plain(move):
-            line = record_values(fence.instance, records[0], position.node)
-            held = (fence.instance, fence.token, fence.epoch, keys_text(position.keys))
-            if self._execute(sql.STEP, line + held).rowcount == 1:
-                return True
+        position = move.position
         cursor = self._execute(
             sql.STEP_TOKEN,
             (
@@ -182,8 +177,12 @@ class SqliteRows:
         )  # fmt: skip
         if cursor.rowcount != 1:
             return False
-        self.add_records(fence.instance, records)
+        self.add_records(fence.instance, move.records)
         return True
+
+    def add_step(self, values: tuple[Any, ...]) -> bool:
+        """Write a plain step by its line and its fence; False when the fence or the token is not as expected."""
+        return self._execute(sql.STEP, values).rowcount == 1
 
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         if fence.token:

@@ -60,6 +60,18 @@ ADD_RECORD = "INSERT INTO sayiir_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 STEP = """INSERT INTO sayiir_results SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM sayiir_tokens
     WHERE instance = ? AND number = ? AND epoch = ? AND owner IS NOT NULL AND requested = 0 AND state = 'ready'
     AND due_at IS NULL AND signal IS NULL AND keys IS ?"""
+
+
+def steps(count: int) -> str:
+    """Return the same for many lines in one statement, each with its own fence; CROSS JOIN keeps the lines outside."""
+    line = f"({', '.join('?' * 20)})"
+    return f"""WITH line AS (VALUES {", ".join([line] * count)})
+        INSERT INTO sayiir_results SELECT {", ".join(f"column{place}" for place in range(1, 17))}
+        FROM line CROSS JOIN sayiir_tokens ON instance = column17 AND number = column18 AND epoch = column19
+        AND owner IS NOT NULL AND requested = 0 AND state = 'ready' AND due_at IS NULL AND signal IS NULL
+        AND keys IS column20"""  # noqa: S608 -- made of placeholders and column numbers
+
+
 RECORDS = """SELECT ref, node, kind, iteration, attempt, status, CAST(output AS BLOB), CAST(parts AS BLOB), source,
     CAST(error AS BLOB), worker, started_at, finished_at, superseded FROM sayiir_results WHERE instance = ?
     ORDER BY started_at, ref"""
