@@ -23,6 +23,7 @@ from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Work
 from sayiir.store.postgres.links import Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
 from sayiir.store.postgres.rows import PostgresRows, Shared, lanes_text
+from sayiir.store.scripts.basis import GRACE
 
 _REMEMBER_SECS = 60.0
 """How long a claim whose answer was lost may still come through on the server."""
@@ -66,7 +67,7 @@ class Claims:
         length = int(self._shared.claim_ttl * MICROS)
         values: dict[str, Any] = {
             "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
-            "owner": self._shared.owner, "length": length,
+            "owner": self._shared.owner, "length": length, "grace": GRACE,
         }  # fmt: skip
 
         def claim(connection: Connected, _: bool) -> dict[Key, Work | Unreadable | None]:

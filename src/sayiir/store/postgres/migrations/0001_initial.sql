@@ -64,6 +64,7 @@ CREATE TABLE tokens (
     tags text NOT NULL,
     priority smallint NOT NULL,
     wake_at bigint,
+    avoid integer,
     requested boolean NOT NULL DEFAULT false,
     PRIMARY KEY (instance, number)
 ) WITH (
