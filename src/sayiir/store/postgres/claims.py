@@ -7,7 +7,7 @@ was lost, and what could not be given back while it was away, is remembered, and
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -22,7 +22,7 @@ from sayiir.store.columns import raw
 from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Work
 from sayiir.store.postgres.links import Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
-from sayiir.store.postgres.rows import PostgresRows, Shared, lanes_text
+from sayiir.store.postgres.rows import MOMENT_SECS, PostgresRows, Shared, lanes_text, wake_values
 from sayiir.store.scripts.basis import GRACE
 
 _REMEMBER_SECS = 60.0
@@ -43,9 +43,11 @@ class Claims:
     Args:
         links: where connections come from.
         shared: what the store knows.
+        note_time: told the database's time.
     """
 
-    def __init__(self, links: Links, shared: Shared) -> None:
+    def __init__(self, links: Links, shared: Shared, note_time: Callable[[int], None]) -> None:
+        self._note_time = note_time
         self._links = links
         self._own = OwnConnection(links)
         self._clock = links.clock
@@ -140,6 +142,20 @@ class Claims:
                 lambda connection, now: scripts.release(PostgresRows(connection, self._shared, now, write=True), fences)
             )
             self._unwanted.difference_update(unwanted)
+
+    def next_wake(self, lanes: list[Lane]) -> int | None:
+        """Return when the next token of these lanes may move, if a time decides it."""
+        next_at, now = self._ask(self._shared.sql.NEXT_WAKE, wake_values(lanes, self._shared.owner))
+        self._note_time(now)
+        return None if next_at is None else int(next_at)
+
+    def left_behind(self) -> tuple[bool, bool]:
+        """Return whether an owner has fallen silent, and whether there are early signals."""
+        silent, early = self._ask(self._shared.sql.LEFT_BEHIND, (int(MOMENT_SECS * MICROS), MOMENT_SECS))
+        return silent, early
+
+    def _ask(self, statement: bytes, values: Any) -> Any:
+        return self._own.run(lambda connection, _: connection.execute(statement, values).fetchone())
 
     def beat(self, fences: list[Fence]) -> list[Beat]:
         """Extend claims, and tell what became of them."""

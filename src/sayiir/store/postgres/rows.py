@@ -21,6 +21,7 @@ from sayiir.store.port import CLAIM_TTL, Fence, Instance, Lane, NewInstance, Que
 from sayiir.store.postgres import sql as statements
 from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
+from sayiir.store.scripts.steer import wake_for
 
 MOMENT_SECS = 1.5
 """How long after its last beat an owner is not called dead by those who sweep."""
@@ -251,7 +252,18 @@ class PostgresRows:
         return Signal(row[0], row[1], raw(row[2]) or b"null", row[3])
 
     def add_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None, now: int) -> bool:
-        return self._do(self._sql.ADD_SIGNAL, (instance_id, name, stored_text(payload), dedup_key, now)) == 1
+        values = instance_id, name, stored_text(payload), dedup_key, now, not self.met
+        return self._do(self._sql.ADD_SIGNAL, values) == 1
+
+    def wake_early(self) -> bool:
+        """Wake who sleeps over a signal that was not committed when it parked; return whether there may be any."""
+        found = self._all(self._sql.EARLY)
+        late = [(instance_id, name) for _, instance_id, name, is_here in found if is_here]
+        for instance_id, name in late:
+            # Under the instance's lock, so that one that is about to park has done so.
+            wake_for(self, instance_id, name)
+        self._do(self._sql.NOT_EARLY, ([row[0] for row in found],))
+        return bool(late)
 
     def consume_signal(self, instance_id: str, signal: Signal, now: int) -> bool:
         return (

@@ -86,7 +86,7 @@ DUE = """SELECT d.instance, d.number FROM json_to_recordset(%(lanes)s) AS l (def
         ORDER BY wake_at LIMIT %(limit)s) d
     ORDER BY d.wake_at + p.priority * %(aging)s, d.instance, d.number LIMIT %(limit)s"""
 # The first of each; and if that is left to others for a moment, whatever comes before this moment is over.
-NEXT_WAKE = """SELECT min(least(w.wake_at + %(grace)s, n.wake_at))
+NEXT_WAKE = """SELECT min(least(w.wake_at + %(grace)s, n.wake_at)), @clock_micros()
     FROM json_to_recordset(%(lanes)s) AS l (definition integer, tags text)
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = p.priority
@@ -105,8 +105,14 @@ SUPERSEDE = "UPDATE @results SET superseded = true WHERE instance = %s AND ref =
 
 OLDEST_SIGNAL = """SELECT id, name, payload, sent_at FROM @signals
     WHERE instance_id = %s AND name = %s AND consumed_at IS NULL ORDER BY id LIMIT 1"""
-ADD_SIGNAL = """INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at) VALUES (%s, %s, %s, %s, %s)
-    ON CONFLICT DO NOTHING"""
+ADD_SIGNAL = """INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at, early)
+    VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+# Instances that are not here yet will see the signal, which is: only those that are may sleep over it.
+EARLY = """SELECT s.id, s.instance_id, s.name, i.number IS NOT NULL FROM (
+        SELECT id, instance_id, name FROM @signals WHERE early ORDER BY id LIMIT 1000) s
+    LEFT JOIN @instances i ON i.instance_id = s.instance_id ORDER BY i.number"""
+NOT_EARLY = """UPDATE @signals SET early = false WHERE id IN (
+        SELECT id FROM @signals WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)"""
 # One with a dedup key stays, emptied, or a late duplicate would be a new signal.
 EMPTY_SIGNAL = """UPDATE @signals SET consumed_at = %s, payload = 'null'
     WHERE id = %s AND instance_id = %s AND consumed_at IS NULL AND dedup_key IS NOT NULL"""
@@ -116,6 +122,10 @@ DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
 # Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
 OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s
     AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'"""
+# Whether there is anything to sweep up: most often not.
+LEFT_BEHIND = """SELECT EXISTS (SELECT 1 FROM @owners WHERE beat_at < @clock_micros() - %s
+        AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'),
+    EXISTS (SELECT 1 FROM @signals WHERE early)"""
 OWNER_NAME = "SELECT name FROM @owners WHERE owner = %s"
 ADD_OWNER = """INSERT INTO @owners (name, started_at, beat_at, locked)
     VALUES (%s, @clock_micros(), @clock_micros(), %s) RETURNING owner"""

@@ -50,6 +50,7 @@ from sayiir.store.postgres.rows import PostgresRows, Shared, Statements
 T = TypeVar("T")
 _SIDE_BY_SIDE = 4
 """How many transactions of one `checkpoint_many` are under way at once."""
+_TIDY_SECS = 600.0
 _STEP_BACK = 50_000
 """Microseconds by which the database's clock must have gone back before the estimate follows."""
 
@@ -119,6 +120,7 @@ class PostgresBackend(ScriptedStore):
         self._closed = False
         self._side: ThreadPoolExecutor | None = None
         self._ahead: int | None = None
+        self._tidy_at = 0.0
         self._links = Links(url, clock, acquire_timeout_secs, settings, sizes, prepare=prepare)
         lock_class = zlib.crc32(f"sayiir:{schema}".encode()) - 2**31
         self._shared = Shared(Statements(schema), schema, lock_class, Numbers(clock))
@@ -138,7 +140,7 @@ class PostgresBackend(ScriptedStore):
             self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen
         )
         self._hot = HotWrites(self._links, self._shared)
-        self._claims = Claims(self._links, self._shared)
+        self._claims = Claims(self._links, self._shared, self._note_time)
         self._creation = Creation(self._links, self._shared, self._claims.give_back_later)
 
     def _migrate(self) -> None:
@@ -281,7 +283,7 @@ class PostgresBackend(ScriptedStore):
             for work in found.values():
                 if isinstance(work, Unreadable):
                     self._write(lambda rows, bad=work: scripts.give_up(rows, bad.fence, bad.error))  # type: ignore[misc]
-            next_at = None if full else self._read(lambda rows: rows.next_wake(lanes))
+            next_at = None if full else self._claims.next_wake(lanes)
         except BaseException:
             self._claims.give_back_later(fence_of(work) for work in found.values() if work is not None)
             raise
@@ -344,8 +346,13 @@ class PostgresBackend(ScriptedStore):
         """Free what the dead have left (see the port)."""
         self._present()
         self._claims.give_back()
-        self._write(lambda rows: rows.drop_marks())
-        return super().sweep(max_crashes=max_crashes)
+        if self.clock.monotonic() >= self._tidy_at:
+            self._tidy_at = self.clock.monotonic() + _TIDY_SECS
+            self._write(lambda rows: rows.drop_marks())
+        silent, early = self._claims.left_behind()
+        if early and self._write(lambda rows: rows.wake_early()):
+            self.hints.notify()
+        return super().sweep(max_crashes=max_crashes) if silent else 0
 
     def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
         """Buffer a signal (see the port)."""
