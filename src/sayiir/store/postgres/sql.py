@@ -258,8 +258,9 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     LEFT JOIN @instances i ON i.number = t.instance
     LEFT JOIN @results r ON r.instance = t.instance AND r.ref = t.ref AND t.ref <> 0
     ORDER BY f.urgency, f.instance, f.number"""
-# Claims whose answer was lost: given out, and nobody knows of them.
-FORGOTTEN = "SELECT instance, number, epoch FROM @tokens WHERE owner = %s AND until - moved_at = ANY(%s)"
+# Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
+FORGOTTEN = """SELECT instance, number, epoch FROM @tokens
+    WHERE owner = %s AND (until - moved_at = ANY(%s::bigint[]) OR moved_at = ANY(%s::bigint[]))"""
 _BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
             SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer, epoch bigint)
             ORDER BY instance, token) g

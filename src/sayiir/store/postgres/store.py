@@ -136,11 +136,12 @@ class PostgresBackend(ScriptedStore):
         channel = f"sayiir_{schema}"
         if listen and not self._links.pooled:
             self.hints.teller = Teller(self._links, channel)
-        self._presence = Presence(
-            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen
-        )
-        self._hot = HotWrites(self._links, self._shared)
         self._claims = Claims(self._links, self._shared, self._note_time)
+        self._presence = Presence(
+            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen,
+            on_beat=self._claims.give_back_beside,
+        )  # fmt: skip
+        self._hot = HotWrites(self._links, self._shared)
         self._creation = Creation(self._links, self._shared, self._claims.give_back_later)
 
     def _migrate(self) -> None:
@@ -176,6 +177,7 @@ class PostgresBackend(ScriptedStore):
             self._note_time(now)
             return script(PostgresRows(connection, self._shared, now, write=True))
 
+        self._claims.give_back()  # or what is in doubt could be written again, upon what it has done already
         return self._links.transact(run)
 
     def _write_many(self, work: list[Callable[[Any], T]]) -> list[T | Exception]:
@@ -258,7 +260,6 @@ class PostgresBackend(ScriptedStore):
     def claim(self, instance_id: str, definition_hash: str, structure: str) -> Any:
         """Claim what can move (see the port)."""
         self._present()
-        self._claims.give_back()
         return super().claim(instance_id, definition_hash, structure)
 
     def release(self, fences: list[Fence]) -> None:
