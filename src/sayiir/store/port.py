@@ -82,6 +82,8 @@ class Token(msgspec.Struct):
     priority: int = PRIORITY
     wake_at: int | None = None
     """When a worker may take it: None while it is claimed, or when only a signal or other branches can move it."""
+    avoid: int | None = None
+    """The owner on which its last attempt failed, while others may have it first."""
 
     @property
     def position(self) -> Position:

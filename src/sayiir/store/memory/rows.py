@@ -51,6 +51,9 @@ class MemoryRows:
     def owner_name(self, owner: int) -> str | None:
         return WORKER
 
+    def in_company(self) -> bool:
+        return False  # all workers are in this one process
+
     def instance(self, instance_id: str) -> Instance | None:
         return self._instances.get(instance_id)
 

@@ -22,7 +22,7 @@ from sayiir.store.columns import (
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
-from sayiir.store.scripts.basis import MICROS
+from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.sqlite import sql
 
@@ -51,6 +51,9 @@ class SqliteRows:
     def owner_name(self, owner: int) -> str | None:
         row = self._execute("SELECT name FROM sayiir_owners WHERE owner = ?", (owner,)).fetchone()
         return None if row is None else str(row[0])
+
+    def in_company(self) -> bool:
+        return any(owner.owner != self.owner and self.alive(owner.owner) for owner in self.owners())
 
     def instance(self, instance_id: str) -> Instance | None:
         row = self._execute(sql.BY_ID, (instance_id,)).fetchone()
@@ -220,7 +223,7 @@ class SqliteRows:
         found: list[tuple[float, int, int]] = []
         for lane in lanes:
             for priority in PRIORITIES:
-                key = lane.definition, lane.tags, priority, now, suspects, limit
+                key = lane.definition, lane.tags, priority, now, suspects, self.owner, now - GRACE, limit
                 # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
                 found += [
                     (wake_at + priority * aging * MICROS, instance, token)
@@ -231,8 +234,14 @@ class SqliteRows:
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
         keys = [(lane.definition, lane.tags, priority) for lane in lanes for priority in PRIORITIES]
-        wakes = [self._execute(sql.NEXT_WAKE, key).fetchone()[0] for key in keys]
-        return min((wake for wake in wakes if wake is not None), default=None)
+        wakes: list[int] = []
+        for key in keys:
+            for wake_at, avoid in self._execute(sql.NEXT_WAKE, key):
+                wakes.append(wake_at)
+                if avoid == self.owner:
+                    (sooner,) = self._execute(sql.WAKE_BEFORE, (*key, wake_at + GRACE, avoid)).fetchone()
+                    wakes[-1] = wake_at + GRACE if sooner is None else sooner
+        return min(wakes, default=None)
 
     def wake_awaiting(self, number: int, signal: str, now: int) -> None:
         self._execute(

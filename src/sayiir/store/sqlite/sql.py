@@ -29,7 +29,7 @@ SAVE_INSTANCE = """UPDATE sayiir_instances SET status = ?, updated_at = ?, outpu
 # A token with the newest line that moved it since its row was written.
 TOKEN = """SELECT t.instance, t.number, t.state, t.node, t.ref, t.step, t.attempt, t.iteration, t.crashes, t.keys,
     t.parent, t.due_at, t.signal, t.owner, t.epoch, t.until, t.moved_at, t.definition, t.tags, t.priority, t.wake_at,
-    n.ref, n.next, n.finished_at
+    t.avoid, n.ref, n.next, n.finished_at
     FROM sayiir_tokens t LEFT JOIN sayiir_results n ON n.instance = t.instance AND n.ref =
     (SELECT max(ref) FROM sayiir_results
      WHERE instance = t.instance AND ref > (t.number << 32 | t.step) AND ref < (t.number + 1) << 32)
@@ -38,16 +38,22 @@ TOKENS = TOKEN + "t.instance = ? ORDER BY t.number"
 ONE_TOKEN = TOKEN + "t.instance = ? AND t.number = ?"
 OWNED = TOKEN + "t.owner = ? ORDER BY t.instance, t.number"
 ADD_TOKEN = """INSERT INTO sayiir_tokens (state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
-    signal, owner, epoch, until, moved_at, definition, tags, priority, wake_at, instance, number)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
+    signal, owner, epoch, until, moved_at, definition, tags, priority, wake_at, avoid, instance,
+    number)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"""
 SAVE_TOKEN = """UPDATE sayiir_tokens SET state = ?, node = ?, ref = ?, step = ?, attempt = ?, iteration = ?,
     crashes = ?, keys = ?, parent = ?, due_at = ?, signal = ?, owner = ?, epoch = ?, until = ?, moved_at = ?,
-    definition = ?, tags = ?, priority = ?, wake_at = ? WHERE instance = ? AND number = ?"""
+    definition = ?, tags = ?, priority = ?, wake_at = ?, avoid = ?
+    WHERE instance = ? AND number = ?"""
 # The oldest of one lane and priority. No `next` can hide in their history: an unclaimed token's row is where it stands.
 DUE = """SELECT instance, number, wake_at FROM sayiir_tokens
-    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at <= ? AND (crashes = 0 OR ?) ORDER BY wake_at LIMIT ?"""
-NEXT_WAKE = """SELECT min(wake_at) FROM sayiir_tokens
-    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at IS NOT NULL"""
+    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at <= ? AND (crashes = 0 OR ?)
+    AND (avoid IS NULL OR avoid <> ? OR wake_at <= ?) ORDER BY wake_at LIMIT ?"""
+NEXT_WAKE = """SELECT wake_at, avoid FROM sayiir_tokens
+    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"""
+# Before this moment, what is not left to others.
+WAKE_BEFORE = """SELECT min(wake_at) FROM sayiir_tokens
+    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at < ? AND (avoid IS NULL OR avoid <> ?)"""
 # The fence, the request flag and the move in one statement: no row changed means the slow path must look why.
 STEP_TOKEN = """UPDATE sayiir_tokens SET state = 'ready', node = ?, ref = ?, step = ?, attempt = ?, iteration = ?,
     crashes = ?, keys = ?, due_at = NULL, signal = NULL, moved_at = ?

@@ -60,6 +60,7 @@ CREATE TABLE sayiir_tokens (
     tags TEXT NOT NULL,
     priority INTEGER NOT NULL,
     wake_at INTEGER,
+    avoid INTEGER,
     requested INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, number)
 ) WITHOUT ROWID;
