@@ -33,7 +33,9 @@ CREATE TABLE sayiir_instances (
     request_actor TEXT,
     metadata TEXT,
     priority INTEGER,
-    halted TEXT
+    halted TEXT,
+    -- The W3C trace context of the submit, where that was traced.
+    trace TEXT
 );
 
 -- The hot table: only unfinished instances have rows here. A row is where its token stood when it last did more than go
