@@ -68,6 +68,7 @@ class SqliteRows(SqliteObserving):
         definition, number = self.add_definition(new.definition), self._numbers.next(above)
         values = (
             new.instance_id, definition, stored(new.input), now, now, stored(new.metadata), new.priority,
+            new.trace,
         )  # fmt: skip
         while True:
             try:
@@ -80,6 +81,7 @@ class SqliteRows(SqliteObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:

@@ -10,13 +10,13 @@ from sayiir.store.port import Query
 
 INSTANCE = """SELECT i.number, instance_id, definition, workflow_id, definition_hash, status, CAST(input AS BLOB),
     created_at, updated_at, output_ref, CAST(error AS BLOB), reason, actor, request, request_reason, request_actor,
-    CAST(metadata AS BLOB), priority, CAST(halted AS BLOB)
+    CAST(metadata AS BLOB), priority, CAST(halted AS BLOB), trace
     FROM sayiir_instances i JOIN sayiir_definitions d ON d.number = definition WHERE """
 BY_ID = INSTANCE + "instance_id = ?"
 BY_NUMBER = INSTANCE + "i.number = ?"
 ADD_INSTANCE = """INSERT INTO sayiir_instances
-    (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority)
-    VALUES (?, ?, ?, 'in_progress', ?, ?, ?, ?, ?) ON CONFLICT (instance_id) DO NOTHING"""
+    (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
+    VALUES (?, ?, ?, 'in_progress', ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id) DO NOTHING"""
 # The end of the main line in one statement: the fence is looked at, and that nothing is requested.
 FINISH = """UPDATE sayiir_instances SET status = 'completed', updated_at = ?, output_ref = ?
     WHERE number = ? AND status = 'in_progress' AND request IS NULL AND EXISTS (SELECT 1 FROM sayiir_tokens
@@ -85,7 +85,7 @@ VALUE = "SELECT CAST(output AS BLOB), CAST(parts AS BLOB) FROM sayiir_results WH
 OLDEST_SIGNAL = """SELECT id, name, CAST(payload AS BLOB), sent_at FROM sayiir_signals
     WHERE instance_id = ? AND name = ? AND consumed_at IS NULL ORDER BY id LIMIT 1"""
 FOUND = """SELECT i.number, instance_id, definition, workflow_id, definition_hash, status, X'', created_at, updated_at,
-    output_ref, NULL, reason, actor, request, request_reason, request_actor, CAST(metadata AS BLOB), priority, NULL
+    output_ref, NULL, reason, actor, request, request_reason, request_actor, CAST(metadata AS BLOB), priority, NULL, trace
     FROM sayiir_instances i JOIN sayiir_definitions d ON d.number = definition WHERE """
 ENDED = FOUND + """i.number > ? AND i.number < ? AND updated_at < ?
     AND status IN ('completed', 'failed', 'cancelled') ORDER BY i.number LIMIT ?"""
