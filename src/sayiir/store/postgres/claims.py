@@ -125,7 +125,10 @@ class Claims:
     def give_back_beside(self) -> None:
         """Look again for claims that nobody knows of and free them, in a thread of its own: nobody waits for it."""
         if (self._forgotten or self._unwanted or self._links.doubts) and self._giving.acquire(blocking=False):
-            threading.Thread(target=self._give_back_quietly, name="sayiir-orphans", daemon=True).start()
+            try:
+                threading.Thread(target=self._give_back_quietly, name="sayiir-orphans", daemon=True).start()
+            except RuntimeError:  # no more threads: with another beat
+                self._giving.release()
 
     def _give_back_quietly(self) -> None:
         try:
