@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,6 @@ from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.store.columns import (
     instance_of,
-    is_plain,
     keys_text,
     record_of,
     record_values,
@@ -25,9 +25,10 @@ from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewI
 from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.sqlite import sql
+from sayiir.store.sqlite.observe import SqliteObserving
 
 
-class SqliteRows:
+class SqliteRows(SqliteObserving):
     """Row access over one connection."""
 
     def __init__(
@@ -40,8 +41,8 @@ class SqliteRows:
     ) -> None:
         self.owner = owner
         self.claim_ttl = CLAIM_TTL
-        self.now = now
-        self.alive = alive
+        self.now = now  # type: ignore[method-assign]
+        self.alive = alive  # type: ignore[assignment, method-assign]
         self._numbers = numbers
         self._known: dict[tuple[str, str], tuple[int, Routing]] = {}
         self._names: dict[int, tuple[str, str]] = {}
@@ -67,6 +68,7 @@ class SqliteRows:
         definition, number = self.add_definition(new.definition), self._numbers.next(above)
         values = (
             new.instance_id, definition, stored(new.input), now, now, stored(new.metadata), new.priority,
+            new.trace,
         )  # fmt: skip
         while True:
             try:
@@ -79,6 +81,7 @@ class SqliteRows:
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -94,6 +97,7 @@ class SqliteRows:
     def drop_instance(self, instance: Instance) -> None:
         self._execute("DELETE FROM sayiir_tokens WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_results WHERE instance = ?", (instance.number,))
+        self._execute("DELETE FROM sayiir_logs WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_instances WHERE number = ?", (instance.number,))
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
@@ -170,12 +174,7 @@ class SqliteRows:
         self._execute(sql.SAVE_TOKEN, token_values(token))
 
     def step(self, fence: Fence, move: Move) -> bool:
-        position, records = move.position, move.records
-        if is_plain(move):
-            line = record_values(fence.instance, records[0], position.node)
-            held = (fence.instance, fence.token, fence.epoch, keys_text(position.keys))
-            if self._execute(sql.STEP, line + held).rowcount == 1:
-                return True
+        position = move.position
         cursor = self._execute(
             sql.STEP_TOKEN,
             (
@@ -185,8 +184,12 @@ class SqliteRows:
         )  # fmt: skip
         if cursor.rowcount != 1:
             return False
-        self.add_records(fence.instance, records)
+        self.add_records(fence.instance, move.records)
         return True
+
+    def add_step(self, values: tuple[Any, ...]) -> bool:
+        """Write a plain step by its line and its fence; False when the fence or the token is not as expected."""
+        return self._execute(sql.STEP, values).rowcount == 1
 
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         if fence.token:

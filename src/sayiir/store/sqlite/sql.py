@@ -10,13 +10,13 @@ from sayiir.store.port import Query
 
 INSTANCE = """SELECT i.number, instance_id, definition, workflow_id, definition_hash, status, CAST(input AS BLOB),
     created_at, updated_at, output_ref, CAST(error AS BLOB), reason, actor, request, request_reason, request_actor,
-    CAST(metadata AS BLOB), priority, CAST(halted AS BLOB)
+    CAST(metadata AS BLOB), priority, CAST(halted AS BLOB), trace
     FROM sayiir_instances i JOIN sayiir_definitions d ON d.number = definition WHERE """
 BY_ID = INSTANCE + "instance_id = ?"
 BY_NUMBER = INSTANCE + "i.number = ?"
 ADD_INSTANCE = """INSERT INTO sayiir_instances
-    (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority)
-    VALUES (?, ?, ?, 'in_progress', ?, ?, ?, ?, ?) ON CONFLICT (instance_id) DO NOTHING"""
+    (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
+    VALUES (?, ?, ?, 'in_progress', ?, ?, ?, ?, ?, ?) ON CONFLICT (instance_id) DO NOTHING"""
 # The end of the main line in one statement: the fence is looked at, and that nothing is requested.
 FINISH = """UPDATE sayiir_instances SET status = 'completed', updated_at = ?, output_ref = ?
     WHERE number = ? AND status = 'in_progress' AND request IS NULL AND EXISTS (SELECT 1 FROM sayiir_tokens
@@ -66,6 +66,18 @@ ADD_RECORD = "INSERT INTO sayiir_results VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
 STEP = """INSERT INTO sayiir_results SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? FROM sayiir_tokens
     WHERE instance = ? AND number = ? AND epoch = ? AND owner IS NOT NULL AND requested = 0 AND state = 'ready'
     AND due_at IS NULL AND signal IS NULL AND keys IS ?"""
+
+
+def steps(count: int) -> str:
+    """Return the same for many lines in one statement, each with its own fence; CROSS JOIN keeps the lines outside."""
+    line = f"({', '.join('?' * 20)})"
+    return f"""WITH line AS (VALUES {", ".join([line] * count)})
+        INSERT INTO sayiir_results SELECT {", ".join(f"column{place}" for place in range(1, 17))}
+        FROM line CROSS JOIN sayiir_tokens ON instance = column17 AND number = column18 AND epoch = column19
+        AND owner IS NOT NULL AND requested = 0 AND state = 'ready' AND due_at IS NULL AND signal IS NULL
+        AND keys IS column20"""  # noqa: S608 -- made of placeholders and column numbers
+
+
 RECORDS = """SELECT ref, node, kind, iteration, attempt, status, CAST(output AS BLOB), CAST(parts AS BLOB), source,
     CAST(error AS BLOB), worker, started_at, finished_at, superseded FROM sayiir_results WHERE instance = ?
     ORDER BY started_at, ref"""
@@ -73,7 +85,7 @@ VALUE = "SELECT CAST(output AS BLOB), CAST(parts AS BLOB) FROM sayiir_results WH
 OLDEST_SIGNAL = """SELECT id, name, CAST(payload AS BLOB), sent_at FROM sayiir_signals
     WHERE instance_id = ? AND name = ? AND consumed_at IS NULL ORDER BY id LIMIT 1"""
 FOUND = """SELECT i.number, instance_id, definition, workflow_id, definition_hash, status, X'', created_at, updated_at,
-    output_ref, NULL, reason, actor, request, request_reason, request_actor, CAST(metadata AS BLOB), priority, NULL
+    output_ref, NULL, reason, actor, request, request_reason, request_actor, CAST(metadata AS BLOB), priority, NULL, trace
     FROM sayiir_instances i JOIN sayiir_definitions d ON d.number = definition WHERE """
 ENDED = FOUND + """i.number > ? AND i.number < ? AND updated_at < ?
     AND status IN ('completed', 'failed', 'cancelled') ORDER BY i.number LIMIT ?"""
@@ -83,7 +95,13 @@ METADATA = """EXISTS (SELECT 1 FROM json_each(i.metadata)
 
 
 def conditions(query: Query) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a query, put together from fixed pieces, and its parameters."""
+    """Return the WHERE clause of a query with order and limit, and its parameters."""
+    where, values = filters(query)
+    return f"{where} ORDER BY i.number DESC LIMIT ?", [*values, query.limit]
+
+
+def filters(query: Query) -> tuple[str, list[Any]]:
+    """Return what a query asks of a row, put together from fixed pieces, and its parameters."""
     pieces: list[tuple[str, tuple[Any, ...]]] = []
     if query.statuses is not None:
         statuses = msgspec.json.encode(query.statuses).decode()
@@ -103,8 +121,7 @@ def conditions(query: Query) -> tuple[str, list[Any]]:
     for key, value in (query.metadata or {}).items():
         pieces.append((METADATA, (key, msgspec.json.encode(_json_types(value)).decode(), value)))
     where = " AND ".join(piece for piece, _ in pieces) or "TRUE"
-    values = [value for _, given in pieces for value in given]
-    return f"{where} ORDER BY i.number DESC LIMIT ?", [*values, query.limit]
+    return where, [value for _, given in pieces for value in given]
 
 
 def _json_types(value: object) -> tuple[str, ...]:
