@@ -19,7 +19,7 @@ from sayiir.core.values import unpack
 from sayiir.errors import BackendError, DeserializationError
 from sayiir.store import scripts
 from sayiir.store.columns import raw
-from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Work
+from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
 from sayiir.store.postgres.links import Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
 from sayiir.store.postgres.rows import PostgresRows, Shared, lanes_text
@@ -56,12 +56,12 @@ class Claims:
 
     def due(
         self, lanes: list[Lane], limit: int, aging: float, suspects: bool
-    ) -> tuple[dict[Key, Work | Unreadable | None], bool]:
+    ) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
         """Claim the most urgent tokens.
 
         Returns:
-            Their keys, the most urgent first, with the work, or None where a token must be taken on its own; and whether
-            there may be more.
+            Their keys, the most urgent first, with the work, or None where a token must be taken on its own; and when the
+            next token of these lanes may move, if no more may now.
         """
         length = int(self._shared.claim_ttl * MICROS)
         values: dict[str, Any] = {
@@ -69,22 +69,25 @@ class Claims:
             "owner": self._shared.owner, "length": length,
         }  # fmt: skip
 
-        def claim(connection: Connected, _: bool) -> dict[Key, Work | Unreadable | None]:
+        def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
             # No two claims are of the same length, so that a forgotten one can be found.
             own = values["length"] = length + 1 + next(self._lengths) % 1_000_000
             self._forgotten[own] = self._clock.monotonic() + _REMEMBER_SECS
             rows = connection.execute(self._shared.sql.HOT_CLAIM, values).fetchall()
-            found = {(row[0], row[1]): self._work(connection, row) if row[2] else None for row in rows}
+            found = {
+                (row[1], row[2]): self._work(connection, row) if row[3] else None for row in rows if row[1] is not None
+            }
             del self._forgotten[own]
-            return found
+            return found, rows[0][0]
 
         self.give_back()
-        found = self._own.run(claim)
-        return found, len(found) >= limit
+        found, next_at = self._own.run(claim)
+        return found, None if len(found) >= limit else next_at
 
     def _work(self, connection: Connected, row: Any) -> Work | Unreadable:
         (
-            number, token, _, parked_at, epoch, state, node, ref, step, attempt, iteration, keys,
+            _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
+            due_at, signal_id, signal, payload, sent_at,
             instance_id, definition, created_at, updated_at, metadata, priority, value, parts,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
@@ -102,7 +105,8 @@ class Claims:
                 composed = unpack(raw(value) or b"null")
         except (BackendError, DeserializationError) as error:
             return Unreadable(fence, error)
-        return Work(instance, Claim(fence, position, state, composed, None, None, parked_at))
+        came = Signal(signal_id, signal, raw(payload) or b"null", sent_at) if wake == "signal" else None
+        return Work(instance, Claim(fence, position, wake, composed, due_at, came, parked_at))
 
     def _name(self, connection: Connected, definition: int) -> tuple[str, str]:
         if definition not in self._names:
