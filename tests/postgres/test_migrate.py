@@ -12,7 +12,8 @@ import pytest
 from sayiir.errors import SchemaVersionError
 from sayiir.store.postgres import PostgresBackend
 from sayiir.store.postgres.migrate import migrate, migrations
-from sayiir.store.postgres.rows import lanes_text
+from sayiir.store.postgres.rows import lanes_text, wake_values
+from sayiir.store.scripts.basis import GRACE
 from tests.postgres.common import Beside, ask, begin, lanes, new, opened, works
 from tests.postgres.test_presence import ROOT
 
@@ -150,10 +151,17 @@ def test_the_claim_looks_at_what_is_due_alone(full):
     url, store = full
     values = {
         "lanes": lanes_text(lanes(store)), "limit": 10, "aging": 1, "suspects": True, "owner": 1, "length": 1,
+        "grace": GRACE,
     }  # fmt: skip
     found = scans(url, store._shared.sql.HOT_CLAIM, values)
     assert ("tokens", "Index Scan", "tokens_due") in found
     assert all(how != "Seq Scan" for _, how, _ in found), found
+
+
+def test_the_next_time_is_read_from_the_ends_of_the_lines(full):
+    url, store = full
+    found = scans(url, store._shared.sql.NEXT_WAKE, wake_values(lanes(store), 1))
+    assert {index for _, _, index in found} == {"tokens_due"}, found
 
 
 @pytest.mark.parametrize("name", ["HOT_BEAT", "HOT_BEAT_ONE", "HOT_STEPS", "HOT_FINISH", "HOT_ARRIVE", "HOT_STEP"])

@@ -63,6 +63,10 @@ class Slots:
             self._counted_at += passed
             self._ended = 0
 
+    def used(self, is_async: bool) -> int:
+        """Return how many slots of a kind are taken."""
+        return self._used[is_async]
+
     def take(self, job: Job, is_async: bool) -> bool:
         """Give the job a slot of a kind; False when none is free."""
         with self.changed:

@@ -140,7 +140,8 @@ class HotWrites(Group):
         try:
             self._write(connection, entry)
         except errors.UniqueViolation:
-            if not (doubt and self._landed(connection, entry)):
+            # Or it came through when it was asked for before: whoever got no answer for long asks again.
+            if not self._landed(connection, entry):
                 raise
 
     def _arrive(self, entries: list[Entry]) -> None:
@@ -165,6 +166,8 @@ class HotWrites(Group):
             return
         if isinstance(work, Turn):
             entry.result = connection.execute(self._sql.HOT_TURNS, _turns([work])).rowcount == 1
+            if not entry.result:
+                self._landed(connection, entry)  # likewise: its signal is used up
             return
         fence, records, ref = work.fence, work.move.records, work.move.position.ref
         if len(records) == 1:
@@ -192,6 +195,8 @@ class HotWrites(Group):
                 entry.result = (work.fence.instance, work.move.records[0].ref) in made
             elif isinstance(work, Turn):
                 entry.result = (work.fence.instance, work.fence.token) in turned
+                if not entry.result:
+                    continue  # alone it is found out why
             else:
                 row = ended.get(work.fence.instance)
                 entry.result = None if row is None else self._instance(connection, row)
@@ -242,7 +247,7 @@ class HotWrites(Group):
     def close(self) -> None:
         """Close the connection when nobody is using it."""
         with self._seat:
-            self._own.drop()
+            self._own.close()
 
 
 def _sent(connection: Connected, parts: list[tuple[bytes, Any]]) -> list[psycopg.Cursor[Any]]:

@@ -15,9 +15,9 @@ from sayiir.store.postgres.rows import Shared
 
 
 def send(
-    links: Links, shared: Shared, instance_id: str, name: str, payload: bytes, dedup_key: str | None
+    links: Links, shared: Shared, signal: tuple[str, str, bytes, str | None]
 ) -> tuple[bool, bool] | None:
-    """Buffer a signal and let workers look at the token that awaits it.
+    """Buffer a signal (instance id, name, payload, dedup key) and let workers look at the token that awaits it.
 
     Returns:
         Whether it was accepted, and whether the instance was there; None when nothing was written.
@@ -25,6 +25,7 @@ def send(
     Raises:
         BackendError: the database was away for longer than patience lasts.
     """
+    instance_id, name, payload, dedup_key = signal
     patience = Patience(links.clock, links.patience)
     connection = links.take(patience)
     number, answer = "", None

@@ -37,6 +37,7 @@ SAVE_INSTANCE = """UPDATE @instances SET status = %s, updated_at = %s, output_re
 DROP_INSTANCE = (
     "DELETE FROM @tokens WHERE instance = %s",
     "DELETE FROM @results WHERE instance = %s",
+    "DELETE FROM @logs WHERE instance = %s",
     "DELETE FROM @instances WHERE number = %s",
 )
 DEFINITION = "SELECT number, routing, lanes FROM @definitions WHERE workflow_id = %s AND definition_hash = %s"
@@ -51,7 +52,7 @@ STRUCTURE = "SELECT structure FROM @definitions WHERE workflow_id = %s AND defin
 # A token with the newest line that moved it since its row was written.
 _TOKEN = """SELECT t.instance, t.number, t.state, t.node, t.ref, t.step, t.attempt, t.iteration, t.crashes, t.keys,
     t.parent, t.due_at, t.signal, t.owner, t.epoch, t.until, t.moved_at, t.definition, t.tags, t.priority, t.wake_at,
-    n.ref, n.next, n.finished_at FROM @tokens t LEFT JOIN LATERAL (SELECT ref, next, finished_at FROM @results
+    t.avoid, n.ref, n.next, n.finished_at FROM @tokens t LEFT JOIN LATERAL (SELECT ref, next, finished_at FROM @results
         WHERE instance = t.instance AND ref > (t.number::bigint << 32 | t.step) AND ref < (t.number::bigint + 1) << 32
         ORDER BY ref DESC LIMIT 1) n ON true WHERE """
 LOCK_TOKENS = "SELECT 1 FROM @tokens WHERE instance = %s ORDER BY number FOR UPDATE"
@@ -60,11 +61,13 @@ LOCK_TOKEN = "SELECT 1 FROM @tokens WHERE instance = %s AND number = %s FOR UPDA
 ONE_TOKEN = _TOKEN + "t.instance = %s AND t.number = %s"
 OWNED = "SELECT instance, number FROM @tokens WHERE owner = %s ORDER BY instance, number"
 ADD_TOKEN = """INSERT INTO @tokens (state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
-    signal, owner, epoch, until, moved_at, definition, tags, priority, wake_at, instance, number)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+    signal, owner, epoch, until, moved_at, definition, tags, priority, wake_at, avoid, instance,
+    number)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 SAVE_TOKEN = """UPDATE @tokens SET state = %s, node = %s, ref = %s, step = %s, attempt = %s, iteration = %s,
     crashes = %s, keys = %s, parent = %s, due_at = %s, signal = %s, owner = %s, epoch = %s, until = %s, moved_at = %s,
-    definition = %s, tags = %s, priority = %s, wake_at = %s WHERE instance = %s AND number = %s"""
+    definition = %s, tags = %s, priority = %s, wake_at = %s, avoid = %s
+    WHERE instance = %s AND number = %s"""
 MARK_TOKENS = "UPDATE @tokens SET requested = %s, wake_at = NULL WHERE instance = %s"
 DROP_TOKENS = "DELETE FROM @tokens WHERE instance = %s"
 DROP_BRANCHES = "DELETE FROM @tokens WHERE instance = %s AND parent = %s"
@@ -80,12 +83,19 @@ DUE = """SELECT d.instance, d.number FROM json_to_recordset(%(lanes)s) AS l (def
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT instance, number, wake_at FROM @tokens
         WHERE definition = l.definition AND tags = l.tags AND priority = p.priority AND wake_at <= %(now)s
-        AND (crashes = 0 OR %(suspects)s) ORDER BY wake_at LIMIT %(limit)s) d
+        AND (crashes = 0 OR %(suspects)s) AND (avoid IS NULL OR avoid <> %(owner)s OR wake_at <= %(now)s - %(grace)s)
+        ORDER BY wake_at LIMIT %(limit)s) d
     ORDER BY d.wake_at + p.priority * %(aging)s, d.instance, d.number LIMIT %(limit)s"""
-NEXT_WAKE = """SELECT min(w.wake_at) FROM json_to_recordset(%s) AS l (definition integer, tags text)
+# The first of each; and if that is left to others for a moment, whatever comes before this moment is over.
+NEXT_WAKE = """SELECT min(least(w.wake_at + %(grace)s, n.wake_at)), @clock_micros()
+    FROM json_to_recordset(%(lanes)s) AS l (definition integer, tags text)
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = p.priority
-        AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1) w"""
+        AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1) w
+    LEFT JOIN LATERAL (
+        SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = p.priority
+        AND wake_at >= w.wake_at AND wake_at < w.wake_at + %(grace)s AND (avoid IS NULL OR avoid <> %(owner)s)
+        ORDER BY wake_at LIMIT 1) n ON true"""
 
 ADD_RECORD = "INSERT INTO @results VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 RECORDS = """SELECT ref, node, kind, iteration, attempt, status, output, parts, source, error, worker, started_at,
@@ -96,8 +106,14 @@ SUPERSEDE = "UPDATE @results SET superseded = true WHERE instance = %s AND ref =
 
 OLDEST_SIGNAL = """SELECT id, name, payload, sent_at FROM @signals
     WHERE instance_id = %s AND name = %s AND consumed_at IS NULL ORDER BY id LIMIT 1"""
-ADD_SIGNAL = """INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at) VALUES (%s, %s, %s, %s, %s)
-    ON CONFLICT DO NOTHING"""
+ADD_SIGNAL = """INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at, early)
+    VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+# Instances that are not here yet will see the signal, which is: only those that are may sleep over it.
+EARLY = """SELECT s.id, s.instance_id, s.name, i.number IS NOT NULL FROM (
+        SELECT id, instance_id, name FROM @signals WHERE early ORDER BY id LIMIT 1000) s
+    LEFT JOIN @instances i ON i.instance_id = s.instance_id ORDER BY i.number"""
+NOT_EARLY = """UPDATE @signals SET early = false WHERE id IN (
+        SELECT id FROM @signals WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)"""
 # One with a dedup key stays, emptied, or a late duplicate would be a new signal.
 EMPTY_SIGNAL = """UPDATE @signals SET consumed_at = %s, payload = 'null'
     WHERE id = %s AND instance_id = %s AND consumed_at IS NULL AND dedup_key IS NOT NULL"""
@@ -107,11 +123,16 @@ DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
 # Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
 OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s
     AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'"""
+# Whether there is anything to sweep up: most often not.
+LEFT_BEHIND = """SELECT EXISTS (SELECT 1 FROM @owners WHERE beat_at < @clock_micros() - %s
+        AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'),
+    EXISTS (SELECT 1 FROM @signals WHERE early)"""
 OWNER_NAME = "SELECT name FROM @owners WHERE owner = %s"
 ADD_OWNER = """INSERT INTO @owners (name, started_at, beat_at, locked)
     VALUES (%s, @clock_micros(), @clock_micros(), %s) RETURNING owner"""
 ADD_OWNER_AGAIN = """INSERT INTO @owners (owner, name, started_at, beat_at, locked)
     VALUES (%s, %s, @clock_micros(), @clock_micros(), %s) ON CONFLICT DO NOTHING"""
+COMPANY = "SELECT EXISTS (SELECT 1 FROM @owners WHERE owner <> %s AND beat_at > %s)"
 KEEP_OWNER = "UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %s"
 BEAT = "UPDATE @owners SET beat_at = %s WHERE owner = %s"
 DROP_OWNER = "DELETE FROM @owners WHERE owner = %s"
@@ -220,8 +241,8 @@ STANDINGS = """SELECT g.instance, g.parent,
 # it was parked while the first one waited for that lock.
 HOT_SEND = """WITH there AS MATERIALIZED (
         SELECT status FROM @instances WHERE instance_id = $1::text FOR NO KEY UPDATE),
-    sent AS (INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at)
-        SELECT $1::text, $2::text, $3::text, $4::text, @clock_micros()
+    sent AS (INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at, early)
+        SELECT $1::text, $2::text, $3::text, $4::text, @clock_micros(), NOT EXISTS (SELECT 1 FROM there)
         WHERE NOT EXISTS (SELECT 1 FROM there WHERE status IN ('completed', 'failed', 'cancelled'))
         ON CONFLICT DO NOTHING RETURNING id)
     SELECT (SELECT status FROM there), EXISTS (SELECT 1 FROM sent)"""
@@ -256,7 +277,8 @@ HOT_CREATE_MANY = f"""WITH g AS (SELECT * FROM json_to_recordset(%s::json) AS g 
     SELECT g.number, 0, g.state, g.node, 0, 0, 1, 1, 0, 0, made.created_at, g.definition, g.tags, g.priority,
         made.created_at FROM made JOIN g ON g.number = made.number RETURNING moved_at"""
 LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
-# What may move now and its claim, and when the next one may. One whose process died, or whose instance is locked, or of
+# What may move now and its claim; and if that is all, when the next one may, which for a retry that is left to others is a
+# little later. One whose process died, or whose instance is locked, or of
 # which it cannot be told why it may move, is taken on its own: instances are locked after tokens here, and so without
 # waiting. Each of two workers that look at once gets tokens of its own. The length of a claim tells the claims of one
 # statement apart.
@@ -269,6 +291,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
                 wake_at + l.priority * %(aging)s::bigint AS urgency FROM @tokens
             WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
             AND wake_at <= (SELECT now FROM c) AND (crashes = 0 OR %(suspects)s::boolean)
+            AND (avoid IS NULL OR avoid <> %(owner)s::integer OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)
             ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d
         ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),
     able AS MATERIALIZED (SELECT f.*, s.id, s.payload, s.sent_at, CASE
@@ -285,7 +308,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     roused AS (UPDATE @instances SET status = 'in_progress', updated_at = (SELECT now FROM c) WHERE status <> 'in_progress'
         AND number IN (SELECT instance FROM able WHERE wake IN ('timer', 'backoff', 'signal', 'expired'))),
     taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint, epoch = t.epoch + 1,
-        moved_at = c.now, wake_at = NULL FROM able a CROSS JOIN c
+        moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
         WHERE a.wake IS NOT NULL AND t.instance = a.instance AND t.number = a.number
         RETURNING t.instance, t.number, a.urgency, a.moved_at, t.epoch, a.wake, t.node, t.ref, t.step, t.attempt,
             t.iteration, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
@@ -295,18 +318,25 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             CASE WHEN t.ref = 0 THEN i.input ELSE r.output END AS value, r.parts
         FROM taken t JOIN @instances i ON i.number = t.instance
         LEFT JOIN @results r ON r.instance = t.instance AND r.ref = t.ref AND t.ref <> 0)
-    SELECT n.next_at, w.instance, w.number, w.wake, w.moved_at, w.epoch, w.node, w.ref, w.step, w.attempt, w.iteration,
-        w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id, w.definition, w.created_at, w.updated_at,
-        w.metadata, w.priority, w.value, w.parts
-    FROM (SELECT min(d.wake_at) AS next_at FROM lanes l CROSS JOIN LATERAL (SELECT wake_at FROM @tokens
-            WHERE definition = l.definition AND tags = l.tags AND priority = l.priority AND wake_at > (SELECT now FROM c)
-            ORDER BY wake_at LIMIT 1) d) n
+    SELECT n.next_at, (SELECT now FROM c), w.instance, w.number, w.wake, w.moved_at, w.epoch, w.node, w.ref, w.step,
+        w.attempt, w.iteration, w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id, w.definition,
+        w.created_at, w.updated_at, w.metadata, w.priority, w.value, w.parts
+    FROM (SELECT min(least(d.wake_at, o.wake_at + %(grace)s::bigint)) AS next_at FROM lanes l LEFT JOIN LATERAL (
+            SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
+            AND wake_at > (SELECT now FROM c) AND (avoid IS NULL OR avoid <> %(owner)s::integer)
+            ORDER BY wake_at LIMIT 1) d ON true
+        LEFT JOIN LATERAL (
+            SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
+            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND (d.wake_at IS NULL OR wake_at < d.wake_at)
+            AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
+        WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
         SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
             NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
     ORDER BY w.urgency, w.instance, w.number"""
-# Claims whose answer was lost: given out, and nobody knows of them.
-FORGOTTEN = "SELECT instance, number, epoch FROM @tokens WHERE owner = %s AND until - moved_at = ANY(%s)"
+# Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
+FORGOTTEN = """SELECT instance, number, epoch FROM @tokens
+    WHERE owner = %s AND (until - moved_at = ANY(%s::bigint[]) OR moved_at = ANY(%s::bigint[]))"""
 _BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
             SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer, epoch bigint)
             ORDER BY instance, token) g
@@ -320,7 +350,13 @@ HOT_BEAT_ONE = _BEAT.format("")
 
 
 def conditions(query: Query) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a query, put together from fixed pieces, and its parameters."""
+    """Return the WHERE clause of a query with order and limit, and its parameters."""
+    where, values = filters(query)
+    return f"{where} ORDER BY i.number DESC LIMIT %s", [*values, query.limit]
+
+
+def filters(query: Query) -> tuple[str, list[Any]]:
+    """Return what a query asks of a row, put together from fixed pieces, and its parameters."""
     pieces: list[tuple[str, Any]] = []
     if query.statuses is not None:
         pieces.append(("status = ANY(%s)", [str(status) for status in query.statuses]))
@@ -336,5 +372,4 @@ def conditions(query: Query) -> tuple[str, list[Any]]:
         pieces.append(("i.number < %s", query.below))
     if query.metadata:
         pieces.append(("metadata::jsonb @> %s::jsonb", msgspec.json.encode(query.metadata).decode()))
-    where = " AND ".join(piece for piece, _ in pieces) or "true"
-    return f"{where} ORDER BY i.number DESC LIMIT %s", [*(value for _, value in pieces), query.limit]
+    return " AND ".join(piece for piece, _ in pieces) or "true", [value for _, value in pieces]
