@@ -174,8 +174,9 @@ class Shift:
                 if isinstance(ask, Sleep):
                     answer = None  # claimed when it was due, by the store's clock
                 elif not isinstance(ask, Call):
-                    self.writer.put(job, ask)
-                    return
+                    answer = self.writer.put(job, ask)
+                    if answer is None:
+                        return
                 elif ask.op.is_async and ask.op.metadata.isolation is None:
                     self.coroutines.begin(job, ask)
                     return
