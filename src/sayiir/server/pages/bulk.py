@@ -11,8 +11,9 @@ from typing import cast, get_args
 from starlette.requests import Request
 from starlette.responses import Response
 
+from sayiir.server.pages.filters import value_of
 from sayiir.server.pages.kit import FormError, Kit, posted
-from sayiir.service.model import Action, Selection
+from sayiir.service.model import Action, Count, Selection
 
 
 async def bulk(kit: Kit, request: Request) -> Response:
@@ -42,7 +43,8 @@ async def bulk(kit: Kit, request: Request) -> Response:
     )
     before = {name: _number(form, name) if sure else 0 for name in ("done", "seen", "refused")}
     seen = before["seen"] + result.matched
-    matched = max(seen, _number(form, "matched") if sure else result.matched)
+    total = await _total(kit, request, where) if result.next and not sure else Count("", result.matched)
+    matched = max(seen, _number(form, "matched") if sure else total.count)
     return kit.page(
         request,
         "bulk.html",
@@ -53,12 +55,21 @@ async def bulk(kit: Kit, request: Request) -> Response:
         reason=form.get("reason", ""),
         result=result,
         matched=matched,
+        capped=total.capped or form.get("capped") == "yes",
         seen=seen if not result.dry_run else 0,
         done=before["done"] + (0 if result.dry_run else result.done),
         total_refused=before["refused"] + (0 if result.dry_run else result.matched - result.done),
         finished=not result.dry_run and result.next is None,
         views=await kit.views(request),
     )
+
+
+async def _total(kit: Kit, request: Request, where: str) -> Count:
+    """Return how many fit a filter in all, where one call looks at a portion only."""
+    facets = await kit.call(kit.service.facets, kit.access_of(request), where)
+    chosen = [name for name in value_of(where, "status").split(",") if name]
+    counts = [count for count in facets.statuses if not chosen or count.name in chosen]
+    return Count("", sum(count.count for count in counts), any(count.capped for count in counts))
 
 
 def _number(form: dict[str, str], name: str) -> int:

@@ -12,7 +12,7 @@ from markupsafe import Markup
 
 _WIDTH = re.compile(r'<svg [^>]*?\bwidth="(\d+)"')
 _STEPS = (3, 4, 5, 6, 8, 10, 14, 20, 30)
-_SMALLEST = 0.75
+_SMALLEST = 0.7
 _ROOM = 760
 """Pixels that the narrowest usual place has."""
 

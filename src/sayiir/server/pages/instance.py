@@ -13,7 +13,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from sayiir.errors import ForbiddenError, SerializationError, WorkflowError
+from sayiir.errors import ForbiddenError, InstanceNotFoundError, SerializationError, WorkflowError
 from sayiir.server.pages.answers import read_answers
 from sayiir.server.pages.drawn import drawn
 from sayiir.server.pages.kit import FormError, Kit, fields_of
@@ -48,6 +48,7 @@ async def instance(kit: Kit, request: Request) -> Response:
         _audit(kit, access, instance_id),
         kit.views(request),
     )
+    nothing: dict[str, Any] = {"svg": "", "least": 0, "wide": False, "zoom": False, "gantt": None, "logs": ()}
     signals = {wait.signal: wait for wait in view.waits if wait.kind == "signal" and wait.signal}
     return kit.page(
         request,
@@ -61,7 +62,7 @@ async def instance(kit: Kit, request: Request) -> Response:
         views=views,
         signals=list(signals.values()),
         retry_tasks=[one.node_id for one in view.nodes if one.kind in ("task", "join") and one.attempts],
-        **{"svg": "", "least": 0, "wide": False, "zoom": False, "gantt": None, "logs": (), **shown},
+        **(nothing | shown),
     )
 
 
@@ -81,7 +82,12 @@ async def _tab(kit: Kit, request: Request, tab: str, instance_id: str) -> dict[s
 
 
 async def _node(kit: Kit, access: Access, instance_id: str, node_id: str) -> Any:
-    return await kit.call(kit.service.node, access, instance_id, node_id) if node_id else None
+    if not node_id:
+        return None
+    try:
+        return await kit.call(kit.service.node, access, instance_id, node_id)
+    except InstanceNotFoundError:  # another version's node, or a mistyped one: the page without it says more than an error
+        return None
 
 
 async def _audit(kit: Kit, access: Access, instance_id: str) -> tuple[AuditLine, ...]:

@@ -112,12 +112,7 @@ class Kit:
         self.access_of = access_of
         self.signs_in = signs_in
         self.version = version
-        self._templates = Environment(
-            loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined,
-            trim_blocks=True, lstrip_blocks=True,
-        )  # fmt: skip
-        self._templates.filters.update(FILTERS, plot=line, frames=frames)
-        self._templates.globals.update(icons=ICONS, kind_icons=KIND_ICONS, saying=SAYING, views=())
+        self._templates = _environment()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Call what blocks, outside of the event loop."""
@@ -197,6 +192,21 @@ async def fields_of(request: Request) -> dict[str, str]:
         FormError: it is no form, or too large.
     """
     return dict(await posted(request))
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters: dict[str, Any] = found.filters
+    filters |= {**FILTERS, "plot": line, "frames": frames}
+    names: dict[str, Any] = found.globals
+    names |= {"icons": ICONS, "kind_icons": KIND_ICONS, "saying": SAYING, "views": ()}
+    return found
 
 
 def _when(now: datetime, moment: datetime | None, absent: str = "") -> Markup:

@@ -19,6 +19,8 @@ MOST_BARS = 1000
 _QUIET = ("input", "fork_branch", "branch", "fork", "child_workflow", "loop")
 _PARKED = ("delay", "await_signal")
 _MICRO = 1_000_000
+_FOREIGN = ("site-packages/", "/lib/python", "/Lib/", "/sayiir/runtime/", "/sayiir/core/", "<frozen ")
+"""Parts of paths of code that is not the user's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,7 @@ def frames(traceback: str) -> Frames:
 
     >>> text = 'Traceback:\n  File "/app/flow.py", line 3, in pay\n    charge()\nValueError: no\n'
     >>> frames(text).own
-    ('File "/app/flow.py", line 3, in pay\n  charge()',)
+    ('…/app/flow.py, line 3, in pay\n  charge()',)
     """
     found: list[list[str]] = []
     for row in traceback.splitlines():
@@ -114,5 +116,12 @@ def frames(traceback: str) -> Frames:
             found.append([row.strip()])
         elif row.startswith("    ") and found:
             found[-1].append(f"  {row.strip()}")
-    own = [rows for rows in found if not any(part in rows[0] for part in ("site-packages", "/lib/python", "/sayiir/"))]
-    return Frames(tuple("\n".join(rows[:2]) for rows in own[-3:]))
+    own = [rows for rows in found if not any(part in rows[0].replace("\\", "/") for part in _FOREIGN)]
+    return Frames(tuple("\n".join([_place(rows[0]), *rows[1:2]]) for rows in own[-3:]))
+
+
+def _place(row: str) -> str:
+    """Return a frame's file, line and function, of the file's path the end only."""
+    file, quote, rest = row.removeprefix('File "').partition('"')
+    parts = file.replace("\\", "/").split("/")
+    return f"{'…/' if len(parts) > 2 else ''}{'/'.join(parts[-2:])}{rest}" if quote else row
