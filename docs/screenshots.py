@@ -116,12 +116,12 @@ reminders = Flow("reminder").delay("wait a week", "7d").then(print_label).build(
 def fill(client: WorkflowClient) -> None:
     """Put orders of every kind into the store, and wait until the worker has done what it can."""
     people = ["Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Katherine", "Linus"]
+    client.submit_many(invoices, [(f"invoices-2026-11-{day:02}", 1) for day in range(1, 13)])
+    client.submit_many(reminders, [(f"reminder-{number}", "pay") for number in (1, 2, 3)])
     items = ["lamp", "desk", "chair", "shelf"]
     for index in range(14):
         order = Order(people[index % 8], items[index % 4], index % 3 + 1, card="declined" if index in (4, 9) else "valid")
         client.submit(orders, f"order-{4101 + index}", order)
-    client.submit_many(invoices, [(f"invoices-2026-11-{day:02}", 1) for day in range(1, 13)])
-    client.submit_many(reminders, [(f"reminder-{number}", "pay") for number in (1, 2, 3)])
     for day in range(1, 13):
         client.wait(f"invoices-2026-11-{day:02}", 60)
     for index in range(14):
@@ -152,7 +152,7 @@ def serving(app: Any) -> Iterator[str]:
         thread.join(10)
 
 
-SHOTS = (
+SHOTS: tuple[tuple[str, str, Literal["light", "dark"]], ...] = (
     ("list", "/instances", "light"),
     ("list-dark", "/instances", "dark"),
     ("instance", "/instances/order-4111", "light"),
@@ -169,7 +169,7 @@ def shoot(base: str) -> None:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=FLAGS)
         for name, place, look in SHOTS:
-            page = browser.new_page(viewport={"width": 1360, "height": 820}, color_scheme="dark" if look == "dark" else "light")
+            page = browser.new_page(viewport={"width": 1360, "height": 820}, color_scheme=look)
             page.goto(base + place)
             page.locator("html[data-ready=yes]").wait_for(state="attached")
             page.screenshot(path=IMAGES / f"dashboard-{name}.png")
