@@ -98,12 +98,12 @@ class Claims:
         (
             _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
             due_at, signal_id, signal, payload, sent_at,
-            instance_id, definition, created_at, updated_at, metadata, priority, value, parts,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
             number, instance_id, definition, workflow_id, definition_hash, State.IN_PROGRESS, b"", created_at,
-            updated_at, metadata=raw(metadata), priority=priority,
+            updated_at, metadata=raw(metadata), priority=priority, trace=trace,
         )  # fmt: skip
         route = tuple(msgspec.json.decode(keys)) if keys else ()
         position = Position(node, ref, step, attempt, iteration, 0, route)

@@ -126,7 +126,7 @@ class PostgresRows(PostgresObserving):
             self._sql.ADD_INSTANCE,
             (
                 number, new.instance_id, definition, stored_text(new.input), now, now, stored_text(new.metadata),
-                new.priority,
+                new.priority, new.trace,
             ),
         )  # fmt: skip
         if not added:
@@ -134,6 +134,7 @@ class PostgresRows(PostgresObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
