@@ -106,7 +106,7 @@ class Desk:
             "signal": status not in TERMINAL,
             "submit": self.registered(instance.workflow_id) is not None,
         }
-        allowed = (name for name in rights.ACTIONS if possible.get(name))
+        allowed: list[Action] = [name for name in rights.ACTIONS if possible.get(name)]
         return tuple(name for name in allowed if rights.may(access, name, read_only=self.read_only))
 
 
