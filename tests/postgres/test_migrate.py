@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -28,8 +29,9 @@ def shape(url, schema):
 
 def test_many_threads_at_once(pg_url):
     opening = [Beside(lambda: PostgresBackend(pg_url, max_connections=1)) for _ in range(8)]
-    for one in opening:
-        one.result().close()
+    with ExitStack() as stack:  # all of them, whatever one of them came to
+        for one in opening:
+            stack.callback(lambda one=one: one.result().close())
     assert ask(pg_url, "SELECT number FROM sayiir.migrations") == [(number,) for number, _, _ in migrations()]
 
 

@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import json
 import logging
-import threading
 
 import pytest
 
-from sayiir import Flow, InMemoryBackend, Worker, WorkflowClient, init_tracing, run_workflow, shutdown_tracing, task
-from sayiir.telemetry.logs import LONGEST_LINE, JsonLines, Keeper, TaskFields
+from sayiir import (
+    BackendError,
+    Flow,
+    InMemoryBackend,
+    SqliteBackend,
+    Worker,
+    WorkflowClient,
+    init_tracing,
+    run_workflow,
+    shutdown_tracing,
+    task,
+)
+from sayiir.runtime.tasklogs import LONGEST_LINE, _level
+from sayiir.telemetry.logs import JsonLines, TaskFields
 
 
 @task
@@ -86,36 +97,60 @@ def test_json_on_stderr(monkeypatch, capsys):
         shutdown_tracing()
 
 
-def test_lines_of_tasks_are_kept_with_their_instance(app):
-    backend = InMemoryBackend()
-    kept = []
-    keeper = app(Keeper(backend, kept.extend))
+@pytest.fixture(params=["memory", "sqlite"])
+def backend(request, tmp_path):
+    with InMemoryBackend() if request.param == "memory" else SqliteBackend(tmp_path / "a.db") as backend:
+        yield backend
+
+
+def kept(backend, name):
+    return backend.logs(backend.load(name).instance.number, 100)
+
+
+def test_lines_of_tasks_are_kept_with_their_instance(backend, app):
+    app(Lines())
     client = WorkflowClient(backend)
-    with Worker("w-1", backend).start([WORKFLOW]):
+    with Worker("w-1", backend).start([WORKFLOW]), Worker("w-2", backend).start([WORKFLOW]):
         client.submit(WORKFLOW, "a", "x" * 2 * LONGEST_LINE)
+        client.submit(WORKFLOW, "b", 2)
         client.wait("a", 20)
-    logging.getLogger("app").info("outside")
-    run_workflow(WORKFLOW, 1)
-    keeper.close()
-    assert [(line.instance_id, line.task_id, line.attempt, line.level) for line in kept] == [
-        ("a", "talks", 1, "INFO"), ("a", "talks_later", 1, "INFO"),
-    ]  # fmt: skip
-    assert {len(line.message) for line in kept} == {LONGEST_LINE}
+        client.wait("b", 20)
+        logging.getLogger("app").info("outside")
+        run_workflow(WORKFLOW, 1)
+    first, second = kept(backend, "a")
+    assert (first.task_id, first.attempt, first.level, first.logger) == ("talks", 1, "info", "app.pay")
+    assert (second.task_id, len(first.message)) == ("talks_later", LONGEST_LINE)
+    assert [line.message for line in kept(backend, "b")] == ["paid 2", "later 2"]
 
 
-def test_lines_that_cannot_be_stored_are_counted(app):
-    tried = threading.Event()
-
-    def refuse(lines):
-        tried.set()
-        raise OSError("the disk is full")
-
-    backend = InMemoryBackend()
-    keeper = app(Keeper(backend, refuse))
+def test_nothing_is_kept_below_the_level_or_without_one(backend, app):
+    app(Lines())
     client = WorkflowClient(backend)
-    with Worker("w-1", backend).start([WORKFLOW]):
+    for name, level in ("a", logging.WARNING), ("b", None):
+        with Worker("w", backend, task_logs=level).start([WORKFLOW]):
+            client.submit(WORKFLOW, name, 1)
+            client.wait(name, 20)
+        assert kept(backend, name) == []
+    with pytest.raises(ValueError, match="task_logs must be a level"):
+        Worker("w", backend, task_logs="loud")
+
+
+def test_lines_that_cannot_be_stored_are_dropped_and_counted(app, monkeypatch):
+    def refuse(number, lines):
+        raise BackendError("the disk is full")
+
+    app(Lines())
+    backend = InMemoryBackend()
+    monkeypatch.setattr(backend, "add_logs", refuse)
+    client = WorkflowClient(backend)
+    handle = Worker("w", backend).start([WORKFLOW])
+    with handle:
         client.submit(WORKFLOW, "a", 1)
-        client.wait("a", 20)
-    assert tried.wait(20)
-    keeper.close()
-    assert keeper.dropped == 2
+        assert client.result("a", 20) == 1
+    assert handle._shift.keeper.dropped == 2
+    assert handle._shift.keeper not in logging.getLogger().handlers
+
+
+@pytest.mark.parametrize(("number", "name"), [(5, "debug"), (10, "debug"), (25, "info"), (39, "warning"), (60, "critical")])
+def test_levels_of_ones_own_have_the_name_below(number, name):
+    assert _level(number) == name

@@ -31,6 +31,7 @@ from sayiir.runtime.invoke import GRACE_SECS, Outcome, call, observed
 from sayiir.runtime.job import Job, Skill
 from sayiir.runtime.log import log
 from sayiir.runtime.slots import Slots
+from sayiir.runtime.tasklogs import Keeper
 from sayiir.runtime.trouble import Trouble
 from sayiir.runtime.writer import Writer
 from sayiir.store.port import Claim, Instance, Lane, Moved, Work
@@ -79,11 +80,14 @@ class Shift:
         self.writer = Writer(self, Trouble(store.clock, "write checkpoints", self.facts))
         self.heart = Heart(self, Trouble(store.clock, "keep its claims alive", self.facts))
         self.chores = Chores(self, Trouble(store.clock, "sweep up", self.facts))
+        self.keeper = None if plan.task_logs is None else Keeper(self, plan.task_logs)
         self.claimer = Claimer(self, Trouble(store.clock, "claim work", self.facts))
 
     def start(self) -> None:
         """Begin to work."""
         observe.shifts.add(self)
+        if self.keeper is not None:
+            self.keeper.start()
         self.heart.start()
         self.chores.start()
         self.claimer.start()
@@ -239,6 +243,8 @@ class Shift:
         finally:
             for part in (self.writer, self.chores, self.crew, self.coroutines, self.heart):
                 part.stop()
+            if self.keeper is not None:
+                self.keeper.stop()
             observe.shifts.discard(self)
             self.done.set()
 

@@ -28,6 +28,7 @@ from sayiir.store.postgres.own import OwnConnection, as_json
 from sayiir.store.postgres.rows import MOMENT_SECS, PostgresRows, Shared, lanes_text
 from sayiir.store.scripts.basis import GRACE
 
+_TIDY_SECS = 600.0
 Key: TypeAlias = tuple[int, int]
 
 
@@ -55,6 +56,7 @@ class Claims:
         self._shared = shared
         self._lengths = itertools.count(1)
         self._giving = threading.Lock()
+        self._tidy_at = 0.0
         self._looked_for: frozenset[int] = frozenset()
         self._forgotten: dict[int, float] = {}
         self._unwanted: set[Fence] = set()
@@ -96,12 +98,12 @@ class Claims:
         (
             _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
             due_at, signal_id, signal, payload, sent_at,
-            instance_id, definition, created_at, updated_at, metadata, priority, value, parts,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
             number, instance_id, definition, workflow_id, definition_hash, State.IN_PROGRESS, b"", created_at,
-            updated_at, metadata=raw(metadata), priority=priority,
+            updated_at, metadata=raw(metadata), priority=priority, trace=trace,
         )  # fmt: skip
         route = tuple(msgspec.json.decode(keys)) if keys else ()
         position = Position(node, ref, step, attempt, iteration, 0, route)
@@ -131,7 +133,10 @@ class Claims:
     def give_back_beside(self) -> None:
         """Look again for claims that nobody knows of and free them, in a thread of its own: nobody waits for it."""
         if (self._forgotten or self._unwanted or self._links.doubts) and self._giving.acquire(blocking=False):
-            threading.Thread(target=self._give_back_quietly, name="sayiir-orphans", daemon=True).start()
+            try:
+                threading.Thread(target=self._give_back_quietly, name="sayiir-orphans", daemon=True).start()
+            except RuntimeError:  # no more threads: with another beat
+                self._giving.release()
 
     def _give_back_quietly(self) -> None:
         try:
@@ -175,9 +180,13 @@ class Claims:
             self._unwanted.difference_update(unwanted)
 
     def left_behind(self) -> tuple[bool, bool]:
-        """Return whether an owner has fallen silent, and whether there are early signals."""
+        """Return whether an owner has fallen silent, and whether there are early signals, or it is time to tidy anyway."""
         silent, early = self._ask(self._shared.sql.LEFT_BEHIND, (int(MOMENT_SECS * MICROS), MOMENT_SECS))
-        return silent, early
+        now = self._clock.monotonic()
+        is_time = now >= self._tidy_at
+        if is_time:
+            self._tidy_at = now + _TIDY_SECS
+        return silent, early or is_time
 
     def _ask(self, statement: bytes, values: Any) -> Any:
         return self._own.run(lambda connection, _: connection.execute(statement, values).fetchone())

@@ -267,6 +267,11 @@ class Links:
                 self.drop(connection, error)
                 patience.wait(self.explain(error))
                 continue
+            except BaseException as error:
+                self.drop(connection, error)
+                if isinstance(error, psycopg.Error):
+                    raise self.explain(error) from error
+                raise
             self.give(connection)
             if found or status != "in progress":
                 return bool(found)
@@ -301,7 +306,11 @@ class Links:
                 connection.close()
         except psycopg.Error:
             connection.close()
-        self._pool.putconn(connection)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._pool.putconn(connection)
 
     def explain(self, error: Exception) -> BackendError:
         """Return our error for the driver's, without secrets."""

@@ -70,8 +70,13 @@ class Presence:
                 self._thread = threading.Thread(
                     target=self._keep, args=(connection,), name="sayiir-presence", daemon=True
                 )
+                try:
+                    self._thread.start()
+                except BaseException:
+                    connection.close()
+                    self._thread = None
+                    raise
                 self.owner = owner
-                self._thread.start()
         return self.owner
 
     def _arrive(self) -> tuple[Connected, int]:

@@ -126,7 +126,7 @@ class PostgresRows(PostgresObserving):
             self._sql.ADD_INSTANCE,
             (
                 number, new.instance_id, definition, stored_text(new.input), now, now, stored_text(new.metadata),
-                new.priority,
+                new.priority, new.trace,
             ),
         )  # fmt: skip
         if not added:
@@ -134,6 +134,7 @@ class PostgresRows(PostgresObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -262,8 +263,9 @@ class PostgresRows(PostgresObserving):
         values = instance_id, name, stored_text(payload), dedup_key, now, not self.met
         return self._do(self._sql.ADD_SIGNAL, values) == 1
 
-    def wake_early(self) -> bool:
-        """Wake who sleeps over a signal that was not committed when it parked; return whether there may be any."""
+    def tidy(self) -> bool:
+        """Forget old marks; wake who sleeps over a signal that was not committed when it parked, and tell if any may."""
+        self._do(self._sql.DROP_MARKS, (self._now - _DAY,))
         found = self._all(self._sql.EARLY)
         late = [(instance_id, name) for _, instance_id, name, is_here in found if is_here]
         for instance_id, name in late:
@@ -301,10 +303,6 @@ class PostgresRows(PostgresObserving):
 
     def drop_owner(self, owner: int) -> None:
         self._do(self._sql.DROP_OWNER, (owner,))
-
-    def drop_marks(self) -> None:
-        """Forget the transactions about which nobody can ask any more."""
-        self._do(self._sql.DROP_MARKS, (self._now - _DAY,))
 
     def find(self, query: Query) -> list[Instance]:
         where, values = statements.conditions(query)

@@ -51,7 +51,6 @@ from sayiir.store.postgres.rows import PostgresRows, Shared, Statements
 T = TypeVar("T")
 _SIDE_BY_SIDE = 4
 """How many transactions of one `checkpoint_many` are under way at once."""
-_TIDY_SECS = 600.0
 _STEP_BACK = 50_000
 """Microseconds by which the database's clock must have gone back before the estimate follows."""
 
@@ -121,7 +120,6 @@ class PostgresBackend(ScriptedStore):
         self._closed = False
         self._side: ThreadPoolExecutor | None = None
         self._ahead: int | None = None
-        self._tidy_at = 0.0
         self._links = Links(url, clock, acquire_timeout_secs, settings, sizes, prepare=prepare)
         lock_class = zlib.crc32(f"sayiir:{schema}".encode()) - 2**31
         self._shared = Shared(Statements(schema), schema, lock_class, self.worker_name, Numbers(clock))
@@ -348,11 +346,8 @@ class PostgresBackend(ScriptedStore):
         """Free what the dead have left (see the port)."""
         self._present()
         self._claims.give_back()
-        if self.clock.monotonic() >= self._tidy_at:
-            self._tidy_at = self.clock.monotonic() + _TIDY_SECS
-            self._write(lambda rows: rows.drop_marks())
-        silent, early = self._claims.left_behind()
-        if early and self._write(lambda rows: rows.wake_early()):
+        silent, untidy = self._claims.left_behind()
+        if untidy and self._write(lambda rows: rows.tidy()):
             self.hints.notify()
         return super().sweep(max_crashes=max_crashes) if silent else 0
 
