@@ -329,7 +329,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             ORDER BY wake_at LIMIT 1) d ON true
         LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
-            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND (d.wake_at IS NULL OR wake_at < d.wake_at)
+            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND wake_at < coalesce(d.wake_at, 9223372036854775807)
             AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
         WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
