@@ -19,7 +19,7 @@ import sys
 def main() -> None:
     """Run the command that the shell asked for."""
     try:
-        from sayiir.cli.commands import sayiir
+        from sayiir.cli.app import sayiir
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise
