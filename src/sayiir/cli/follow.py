@@ -81,7 +81,7 @@ def _why(view: InstanceView) -> str:
 
 
 def _words(node: NodeView) -> str:
-    parts = [node.status]
+    parts: list[str] = [node.status]
     if node.attempts > 1:
         parts.append(f"attempt {node.attempts}")
     if node.iterations > 1:

@@ -12,7 +12,6 @@ import msgspec
 from sayiir.cli.codes import RefusedError
 
 
-
 def read_json(text: str, what: str) -> bytes:
     """Return the JSON that an option gives, as it stands.
 

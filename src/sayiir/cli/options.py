@@ -17,6 +17,7 @@ from sayiir.cli.place import PATIENCE_SECS, open_backend
 from sayiir.runtime.worker import Worker
 from sayiir.store.base import ScriptedStore
 
+
 class Options(msgspec.Struct, frozen=True):
     """The options of one worker."""
 

@@ -23,7 +23,7 @@ _COLOURS = {
     "running": "cyan", "waiting": "blue", "awaiting_signal": "magenta", "crashed": "bold red", "pending": "dim",
     "skipped": "dim", "alive": "green", "gone": "dim",
 }  # fmt: skip
-_HARMLESS = {number: "\ufffd" for number in (*range(32), *range(127, 160), *range(0x202A, 0x202F), *range(0x2066, 0x206A))}
+_HARMLESS = dict.fromkeys((*range(32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), "�")
 
 
 class Column(NamedTuple, Generic[T]):

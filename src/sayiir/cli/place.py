@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import unquote, urlsplit
 
 import click
 import msgspec
@@ -130,17 +129,26 @@ class Place(msgspec.Struct, frozen=True):
         Raises:
             RefusedError: there is none, or this is a server's URL.
         """
+        from sayiir.store.url import sqlite_path
+
+        url = self.database
+        path = sqlite_path(url)
+        if not make and path is not None and not Path(path).exists():
+            raise RefusedError(f"there is no file {path!r}; check --url, or make it: sayiir db migrate --url {url}", ERROR)
+        return open_backend(url, self.schema, patience_secs=PATIENCE_SECS)
+
+    @property
+    def database(self) -> str:
+        """The URL of the database; the local one when nothing was said and it is there.
+
+        Raises:
+            RefusedError: this is a server's URL, or nothing was said.
+        """
         if self.is_server:
             raise RefusedError(f"this works on a database, not through a server; give its URL instead of {self.url}")
-        url = self.url or LOCAL_URL
-        path = file_of(url)
-        if not make and path is not None and not path.exists():
-            raise RefusedError(
-                f"there is no file {str(path)!r}; give --url or set SAYIIR_URL, or make it: sayiir db migrate --url {url}"
-                if self.url else "give --url or set SAYIIR_URL, such as sqlite:///orders.db",
-                ERROR if self.url else 2,
-            )  # fmt: skip
-        return open_backend(url, self.schema, patience_secs=PATIENCE_SECS)
+        if self.url is None and not Path("sayiir.db").exists():
+            raise RefusedError("give --url or set SAYIIR_URL, such as sqlite:///orders.db")
+        return self.url or LOCAL_URL
 
 
 def open_backend(url: str, schema: str | None, *, patience_secs: float | None = None) -> ScriptedStore:
@@ -170,16 +178,6 @@ def open_backend(url: str, schema: str | None, *, patience_secs: float | None = 
         raise RefusedError(one_line(error), ERROR) from error
     except ValueError as error:
         raise RefusedError(one_line(error)) from error
-
-
-def file_of(url: str) -> Path | None:
-    """Return the file that a URL names; None for anything else.
-
-    >>> file_of("sqlite:///orders.db")
-    PosixPath('orders.db')
-    """
-    parts = urlsplit(url)
-    return Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" and len(parts.path) > 1 else None
 
 
 def user_name() -> str:

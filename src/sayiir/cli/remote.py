@@ -77,22 +77,18 @@ class Remote:
         self._opener = urllib.request.build_opener(_NoRedirect())
 
     def find(self, access: Access, where: str = "", *, cursor: str | None = None, limit: int = 50) -> InstancePage:
-        """See `Service`."""
         return self._get("/instances", InstancePage, where=where, cursor=cursor, limit=limit)
 
     def show(self, access: Access, instance_id: str) -> InstanceView:
-        """See `Service`."""
         return self._get(_instance(instance_id), InstanceView)
 
     def attempts(self, access: Access, instance_id: str) -> tuple[Attempt, ...]:
-        """See `Service`."""
         return self._items(_instance(instance_id, "attempts"), tuple[Attempt, ...])
 
     def graph_svg(
         self, access: Access, instance_id: str | None = None, *, workflow_id: str | None = None,
         definition_hash: str | None = None,
     ) -> str:  # fmt: skip
-        """See `Service`."""
         if instance_id is not None:
             path = _instance(instance_id, "graph.svg")
         else:
@@ -100,7 +96,7 @@ class Remote:
         return self._ask("GET", path + _query({"definition_hash": definition_hash})).decode()
 
     def result(self, access: Access, instance_id: str, *, timeout: float = 0) -> InstanceView:
-        """See `Service`; a long wait is asked for in parts."""
+        # A long wait is asked for in parts, for proxies end what is silent for long.
         deadline = time.monotonic() + timeout
         while True:
             left = max(0.0, deadline - time.monotonic())
@@ -113,7 +109,6 @@ class Remote:
         self, access: Access, workflow_id: str, instance_id: str | None, input_json: bytes, *,
         priority: int | None = None, policy: Any = None, definition_hash: str | None = None,
     ) -> tuple[InstanceRow, bool]:  # fmt: skip
-        """See `Service`."""
         asked = {
             "workflow_id": workflow_id, "instance_id": instance_id, "input": msgspec.Raw(input_json),
             "priority": priority, "policy": policy, "definition_hash": definition_hash,
@@ -122,29 +117,24 @@ class Remote:
         return self._decode(body, InstanceRow), status == http.client.CREATED
 
     def cancel(self, access: Access, instance_id: str, *, reason: str | None = None) -> InstanceRow:
-        """See `Service`."""
         return self._post(_instance(instance_id, "cancel"), InstanceRow, reason=reason)
 
     def pause(self, access: Access, instance_id: str, *, reason: str | None = None) -> InstanceRow:
-        """See `Service`."""
         return self._post(_instance(instance_id, "pause"), InstanceRow, reason=reason)
 
     def unpause(self, access: Access, instance_id: str, *, reason: str | None = None) -> InstanceRow:
-        """See `Service`."""
         return self._post(_instance(instance_id, "unpause"), InstanceRow, reason=reason)
 
     def retry(
         self, access: Access, instance_id: str, *, from_task: str | None = None, input_json: bytes | None = None,
         reason: str | None = None,
     ) -> InstanceRow:  # fmt: skip
-        """See `Service`."""
         raw = None if input_json is None else msgspec.Raw(input_json)
         return self._post(_instance(instance_id, "retry"), InstanceRow, from_task=from_task, input=raw, reason=reason)
 
     def signal(
         self, access: Access, instance_id: str, name: str, payload_json: bytes, *, dedup_key: str | None = None
     ) -> bool:
-        """See `Service`."""
         path = _instance(instance_id, "signals", name)
         answer = self._post(path, dict[str, Any], payload=msgspec.Raw(payload_json), dedup_key=dedup_key)
         return bool(answer.get("accepted", True))
@@ -153,33 +143,26 @@ class Remote:
         self, access: Access, action: Action, selection: Selection, *, dry_run: bool = False,
         reason: str | None = None, cursor: str | None = None,
     ) -> BulkResult:  # fmt: skip
-        """See `Service`."""
         return self._post(
             "/bulk", BulkResult, action=action, selection=selection, dry_run=dry_run, reason=reason, cursor=cursor
         )
 
     def purge(self, access: Access, older_than: Any, *, dry_run: bool = False) -> int:
-        """See `Service`."""
         return int(self._post("/purge", dict[str, Any], older_than=older_than, dry_run=dry_run)["count"])
 
     def workflows(self, access: Access) -> tuple[WorkflowRow, ...]:
-        """See `Service`."""
         return self._items("/workflows", tuple[WorkflowRow, ...])
 
     def workflow(self, access: Access, workflow_id: str) -> WorkflowRow:
-        """See `Service`."""
         return self._get(f"/workflows/{quote(workflow_id, safe='')}", WorkflowRow)
 
     def workers(self, access: Access) -> tuple[WorkerRow, ...]:
-        """See `Service`."""
         return self._items("/workers", tuple[WorkerRow, ...])
 
     def stats(self, access: Access) -> dict[str, Any]:
-        """See `Service`."""
         return self._get("/stats", dict[str, Any])
 
     def check(self, access: Access) -> list[str]:
-        """See `Service`."""
         return self._items("/check", list[str])
 
     def changed(self, seen: int, timeout: float) -> int:
@@ -226,7 +209,8 @@ class Remote:
                 self._refuse(error.code, error.read())
         except (OSError, http.client.HTTPException, ValueError) as error:
             why = getattr(error, "reason", None) or error
-            raise RefusedError(f"no server answers at {self._url} ({why}); check --url, or start one: sayiir server", ERROR) from error
+            said = f"no server answers at {self._url} ({why}); check --url, or start one: sayiir server"
+            raise RefusedError(said, ERROR) from error
 
     def _refuse(self, status: int, body: bytes) -> NoReturn:
         try:

@@ -78,7 +78,7 @@ def _bar(attempt: Attempt, span: tuple[datetime, datetime] | None) -> str:
     return " " * first + "━" * (last - first + 1) + " " * (_BAR - 1 - last)
 
 
-def why_sheet(named: tuple[str, Why], _wide: bool) -> None:  # noqa: FBT001 -- a sheet's signature
+def why_sheet(named: tuple[str, Why], _wide: bool) -> None:
     """Print why an instance stands where it stands."""
     instance_id, why = named
     out.facts([(out.harmless(instance_id), why.sentence), *((f"  {name}", value) for name, value in why.evidence)])
@@ -86,7 +86,7 @@ def why_sheet(named: tuple[str, Why], _wide: bool) -> None:  # noqa: FBT001 -- a
         out.facts([("  fix", why.fix)])
 
 
-def instance_sheet(view: InstanceView, wide: bool) -> None:  # noqa: FBT001 -- likewise
+def instance_sheet(view: InstanceView, wide: bool) -> None:
     """Print all about an instance."""
     row = view.row
     out.facts([

@@ -11,7 +11,7 @@ import click
 from sayiir.cli import out
 from sayiir.cli.codes import ERROR, RefusedError
 from sayiir.cli.lazy import Command, LazyGroup
-from sayiir.cli.place import LOCAL_URL, Place, placed
+from sayiir.cli.place import Place, placed
 from sayiir.picture.words import plural
 
 db = LazyGroup(
@@ -40,9 +40,7 @@ def migrate(place: Place, print_sql: bool, form: out.Form) -> None:
     """
     from sayiir.store.url import pending_migrations
 
-    if place.is_server:
-        place.backend()
-    found = pending_migrations(place.url or LOCAL_URL, place.schema)
+    found = pending_migrations(place.database, place.schema)
     if print_sql:
         click.echo(found.sql, nl=False)
         return
@@ -118,8 +116,10 @@ sayiir db backup orders-monday.db --url sqlite:///orders.db
 @placed
 def backup(place: Place, target: Path) -> None:
     """Copy a SQLite database while programs use it, as it stands at one moment; PostgreSQL has pg_dump for this."""
+    from sayiir.store.url import backup as copy
+
+    url = place.database
     if target.exists():
         raise RefusedError(f"{str(target)!r} is there already; name a new file", ERROR)
-    with place.backend() as backend:
-        backend.backup(target)
+    copy(url, str(target))
     click.echo(f"{target}: {plural(target.stat().st_size, 'byte')}")

@@ -66,7 +66,7 @@ def retry(place: Place, from_task: str | None, input_: str | None, **given: Any)
     raw = None if input_ is None else read_json(input_, "--input")
     if (from_task or raw) and (given["where"] or given["dry_run"]):
         raise click.UsageError("--from and --input are for named instances; leave --where and --dry-run out")
-    _go(place, "retry", **given, **({"from_task": from_task, "input_json": raw} if from_task or raw else {}))
+    _go(place, "retry", **given, from_task=from_task, input_json=raw)
 
 
 def _go(

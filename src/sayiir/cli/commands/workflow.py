@@ -15,6 +15,7 @@ from sayiir.cli.tree import tree
 from sayiir.picture.words import duration
 
 if TYPE_CHECKING:
+    from sayiir.cli.find import Found
     from sayiir.service.model import Count, WorkflowRow
 
 workflow = LazyGroup(
@@ -124,5 +125,14 @@ def _drawn(target: str, kind: Literal["text", "mermaid", "svg"]) -> str:
     found = find_workflows([target])
     if kind == "svg" and len(found) > 1:
         raise RefusedError(f"{target} has {len(found)} workflows; name the attribute that is one of them")
-    draw = {"text": lambda one: tree(one.graph), "mermaid": lambda one: one.to_mermaid(), "svg": lambda one: one.to_svg()}
-    return "\n\n".join(draw[kind](one).rstrip() for one in found)
+    return "\n\n".join(_one(workflow, kind).rstrip() for workflow in found)
+
+
+def _one(workflow: Found, kind: Literal["text", "mermaid", "svg"]) -> str:
+    match kind:
+        case "text":
+            return tree(workflow.graph)
+        case "mermaid":
+            return workflow.to_mermaid()
+        case "svg":
+            return workflow.to_svg()
