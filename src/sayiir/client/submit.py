@@ -36,7 +36,8 @@ class Intake:
             raise ValueError(f"priority must be an int from 1 to 5, not {priority!r}")
         self._template = new_instance(workflow, "template", None, priority)
         first = workflow.program.first
-        self._firsts = list(_first_tasks(first))
+        self.firsts = list(_first_tasks(first))
+        """The tasks that get the input."""
         self._nan = isinstance(first, TaskOp) and first.codec.allow_nan
         self._max_bytes = max_bytes
 
@@ -49,7 +50,7 @@ class Intake:
         """
         name = checked_id(instance_id)
         raw = encode(input, allow_nan=self._nan, max_bytes=self._max_bytes)
-        for task in self._firsts:
+        for task in self.firsts:
             task.codec.decode(raw)
         return msgspec.structs.replace(self._template, instance_id=name, input=raw)
 

@@ -87,7 +87,19 @@ class Shift:
     def register(self) -> list[Lane]:
         """Tell the store what this worker moves; return where it looks for work."""
         known = self.store.register([skill.program.definition for skill in self.skills.values()])
+        self.store.tell(self.worker_id, self._about())  # again and again, as its owner may have been called dead meanwhile
         return [lane for lane in known if self.plan.has_tags(lane.tags)]
+
+    def _about(self) -> dict[str, Any]:
+        """Return what people may want to know of this worker, as JSON."""
+        limits, tags = self.plan.limits, self.plan.tags
+        definitions = [skill.program.definition for skill in self.skills.values()]
+        return {
+            "kind": "worker",
+            "workflows": [[definition.workflow_id, definition.definition_hash] for definition in definitions],
+            "tags": None if tags is None else sorted(tags),
+            "concurrency": {"sync": limits.sync, "async": limits.coroutines},
+        }
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
@@ -234,6 +246,10 @@ class Shift:
                 self.slots.wait(left)
 
     def _abandon(self) -> None:
+        try:
+            self.store.tell(self.worker_id, None)
+        except WorkflowError as error:  # people see it as dead when its process ends
+            log().info("worker %s could not say that it ends: %s", self.worker_id, error, extra=self.facts)
         left = list(self.jobs.values())
         if not left:
             return

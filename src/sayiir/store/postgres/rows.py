@@ -19,6 +19,7 @@ from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.postgres import sql as statements
+from sayiir.store.postgres.observe import PostgresObserving
 from sayiir.store.scripts.basis import MICROS
 from sayiir.store.scripts.rows import Census, Owner
 
@@ -54,7 +55,7 @@ class Shared(msgspec.Struct):
     claim_ttl: float = CLAIM_TTL
 
 
-class PostgresRows:
+class PostgresRows(PostgresObserving):
     """Row access inside one transaction.
 
     Args:

@@ -37,6 +37,7 @@ SAVE_INSTANCE = """UPDATE @instances SET status = %s, updated_at = %s, output_re
 DROP_INSTANCE = (
     "DELETE FROM @tokens WHERE instance = %s",
     "DELETE FROM @results WHERE instance = %s",
+    "DELETE FROM @logs WHERE instance = %s",
     "DELETE FROM @instances WHERE number = %s",
 )
 DEFINITION = "SELECT number, routing, lanes FROM @definitions WHERE workflow_id = %s AND definition_hash = %s"
@@ -252,7 +253,13 @@ HOT_BEAT_ONE = _BEAT.format("")
 
 
 def conditions(query: Query) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a query, put together from fixed pieces, and its parameters."""
+    """Return the WHERE clause of a query with order and limit, and its parameters."""
+    where, values = filters(query)
+    return f"{where} ORDER BY i.number DESC LIMIT %s", [*values, query.limit]
+
+
+def filters(query: Query) -> tuple[str, list[Any]]:
+    """Return what a query asks of a row, put together from fixed pieces, and its parameters."""
     pieces: list[tuple[str, Any]] = []
     if query.statuses is not None:
         pieces.append(("status = ANY(%s)", [str(status) for status in query.statuses]))
@@ -268,5 +275,4 @@ def conditions(query: Query) -> tuple[str, list[Any]]:
         pieces.append(("i.number < %s", query.below))
     if query.metadata:
         pieces.append(("metadata::jsonb @> %s::jsonb", msgspec.json.encode(query.metadata).decode()))
-    where = " AND ".join(piece for piece, _ in pieces) or "true"
-    return f"{where} ORDER BY i.number DESC LIMIT %s", [*(value for _, value in pieces), query.limit]
+    return " AND ".join(piece for piece, _ in pieces) or "true", [value for _, value in pieces]

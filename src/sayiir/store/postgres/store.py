@@ -292,6 +292,11 @@ class PostgresBackend(ScriptedStore):
         super().use_claim_ttl(seconds)
         self._shared.claim_ttl = seconds
 
+    def tell(self, worker_id: str, facts: dict[str, Any] | None) -> None:
+        """Say what a worker of this process is and does (see the port)."""
+        self._present()
+        super().tell(worker_id, facts)
+
     def within(self, connection: Any, script: Callable[[Any], T]) -> T:
         """Run a script in the open transaction of a caller's own psycopg connection (see the base)."""
         self._check_usable()

@@ -25,9 +25,10 @@ from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewI
 from sayiir.store.scripts.basis import MICROS
 from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.sqlite import sql
+from sayiir.store.sqlite.observe import SqliteObserving
 
 
-class SqliteRows:
+class SqliteRows(SqliteObserving):
     """Row access over one connection."""
 
     def __init__(
@@ -40,8 +41,8 @@ class SqliteRows:
     ) -> None:
         self.owner = owner
         self.claim_ttl = CLAIM_TTL
-        self.now = now
-        self.alive = alive
+        self.now = now  # type: ignore[method-assign]
+        self.alive = alive  # type: ignore[assignment, method-assign]
         self._numbers = numbers
         self._known: dict[tuple[str, str], tuple[int, Routing]] = {}
         self._names: dict[int, tuple[str, str]] = {}
@@ -91,6 +92,7 @@ class SqliteRows:
     def drop_instance(self, instance: Instance) -> None:
         self._execute("DELETE FROM sayiir_tokens WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_results WHERE instance = ?", (instance.number,))
+        self._execute("DELETE FROM sayiir_logs WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_instances WHERE number = ?", (instance.number,))
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:

@@ -77,7 +77,13 @@ METADATA = """EXISTS (SELECT 1 FROM json_each(i.metadata)
 
 
 def conditions(query: Query) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a query, put together from fixed pieces, and its parameters."""
+    """Return the WHERE clause of a query with order and limit, and its parameters."""
+    where, values = filters(query)
+    return f"{where} ORDER BY i.number DESC LIMIT ?", [*values, query.limit]
+
+
+def filters(query: Query) -> tuple[str, list[Any]]:
+    """Return what a query asks of a row, put together from fixed pieces, and its parameters."""
     pieces: list[tuple[str, tuple[Any, ...]]] = []
     if query.statuses is not None:
         statuses = msgspec.json.encode(query.statuses).decode()
@@ -97,8 +103,7 @@ def conditions(query: Query) -> tuple[str, list[Any]]:
     for key, value in (query.metadata or {}).items():
         pieces.append((METADATA, (key, msgspec.json.encode(_json_types(value)).decode(), value)))
     where = " AND ".join(piece for piece, _ in pieces) or "TRUE"
-    values = [value for _, given in pieces for value in given]
-    return f"{where} ORDER BY i.number DESC LIMIT ?", [*values, query.limit]
+    return where, [value for _, given in pieces for value in given]
 
 
 def _json_types(value: object) -> tuple[str, ...]:
