@@ -40,6 +40,7 @@ _BY_CODE = {
     "serialization_error": USAGE,
     "deserialization_error": USAGE,
     "invalid_input": USAGE,
+    "unknown_workflow": NOT_FOUND,
     "instance_already_exists": CONFLICT,
     "definition_mismatch": CONFLICT,
     "invalid_state": CONFLICT,

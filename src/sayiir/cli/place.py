@@ -118,7 +118,7 @@ class Place(msgspec.Struct, frozen=True):
                 raise RefusedError("--schema is for PostgreSQL only; the server knows its own; leave it out")
             yield Link(Remote(str(self.url), self.token), Access("", Role.ADMIN))
             return
-        from sayiir.service.service import Service
+        from sayiir.service import Service
 
         with self.backend(make=make) as backend:
             yield Link(Service(backend, workflows=workflows), Access(user_name(), Role.ADMIN))

@@ -34,7 +34,6 @@ from sayiir.service.model import (
 T = TypeVar("T")
 _PATIENCE_SECS = 30.0
 _POLL_SECS = 1.0
-_LONG_POLL_SECS = 30.0
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 408: "timeout", 409: "invalid_state",
               400: "invalid_input", 413: "invalid_input", 422: "invalid_input", 504: "timeout"}  # fmt: skip
 
@@ -96,14 +95,7 @@ class Remote:
         return self._ask("GET", path + _query({"definition_hash": definition_hash})).decode()
 
     def result(self, access: Access, instance_id: str, *, timeout: float = 0) -> InstanceView:
-        # A long wait is asked for in parts, for proxies end what is silent for long.
-        deadline = time.monotonic() + timeout
-        while True:
-            left = max(0.0, deadline - time.monotonic())
-            part = min(left, _LONG_POLL_SECS)
-            view = self._get(_instance(instance_id, "result"), InstanceView, patience=part, timeout=f"{part:.3f}")
-            if view.row.status in ("completed", "failed", "cancelled") or part == left:
-                return view
+        return self._get(_instance(instance_id, "result"), InstanceView, patience=timeout, timeout=f"{timeout:.3f}")
 
     def submit(
         self, access: Access, workflow_id: str, instance_id: str | None, input_json: bytes, *,

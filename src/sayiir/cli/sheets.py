@@ -49,7 +49,7 @@ NODES: tuple[Column[Any], ...] = (
     Column("ROUNDS", lambda node: node.iterations if node.iterations > 1 else "", wide=True, right=True),
     Column("STARTED", lambda node: ago(node.started_at), wide=True),
     Column("WORKER", lambda node: node.worker_id or "", wide=True),
-    Column("NOTE", lambda node: node.detail or ""),
+    Column("NOTE", lambda node: "" if node.detail == took(node.started_at, node.finished_at) else node.detail or ""),
 )
 
 
@@ -81,9 +81,8 @@ def _bar(attempt: Attempt, span: tuple[datetime, datetime] | None) -> str:
 def why_sheet(named: tuple[str, Why], _wide: bool) -> None:
     """Print why an instance stands where it stands."""
     instance_id, why = named
-    out.facts([(out.harmless(instance_id), why.sentence), *((f"  {name}", value) for name, value in why.evidence)])
-    if why.fix:
-        out.facts([("  fix", why.fix)])
+    evidence = [(f"  {name}", value) for name, value in why.evidence]
+    out.facts([(out.harmless(instance_id), why.sentence), *evidence, ("  fix", why.fix)])
 
 
 def instance_sheet(view: InstanceView, wide: bool) -> None:

@@ -37,16 +37,23 @@ def _words(node: Node, scope: str) -> str:
 def _below(node: Node, scope: str) -> list[_Line]:
     match node:
         case ForkNode():
-            branches: list[_Line] = [(branch.name, _lines(branch.nodes, scope)) for branch in node.branches]
+            branches = [_branch(branch.name, branch.nodes, scope) for branch in node.branches]
             return [*branches, (f"join: {task_caption(node.join, scope).name}", [])]
         case RouteNode():
-            return [(route_key(branch), _lines(branch.nodes, scope)) for branch in node.branches]
+            return [_branch(route_key(branch), branch.nodes, scope) for branch in node.branches]
         case LoopNode():
             return _lines((node.body,), scope) if node.body.id != node.id else []
         case ChildNode():
             return _lines(node.nodes, node.id)
         case _:
             return []
+
+
+def _branch(name: str, nodes: tuple[Node, ...], scope: str) -> _Line:
+    lines = _lines(nodes, scope)
+    if len(nodes) == 1 and caption(nodes[0], scope).name == name:
+        return lines[0]  # a branch of one task has its name
+    return (name, lines)
 
 
 def _drawn(lines: list[_Line], indent: str) -> Iterator[str]:

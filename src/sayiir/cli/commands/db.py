@@ -104,7 +104,7 @@ def _flat(value: dict[str, Any], prefix: str) -> list[tuple[str, object]]:
     for name, inside in value.items():
         if isinstance(inside, dict):
             pairs += _flat(inside, f"{prefix}{name}.")
-        else:
+        elif inside is not None:
             pairs.append((f"{prefix}{name}", f"{inside:,}" if isinstance(inside, int) else str(inside)))
     return pairs
 

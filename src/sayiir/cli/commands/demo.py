@@ -38,7 +38,8 @@ _ORDERS = (
 sayiir demo
 sayiir demo --file orders-demo.db
 """)  # fmt: skip
-@click.option("--file", "path", default="sayiir-demo.db", show_default=True, metavar="PATH", help="Where the instances are kept.")
+@click.option("--file", "path", default="sayiir-demo.db", show_default=True, metavar="PATH",
+              help="Where the instances are kept.")  # fmt: skip
 def demo(path: str) -> None:
     """Watch three orders: one survives the death of its worker, one waits for a person, one fails and is retried.
 
@@ -65,15 +66,15 @@ class _Story:
         for name, order in _ORDERS:
             self._run("submit", _TARGET, name, "--input", order, "--if-exists", "terminate_existing", "-o", "ids")
         with Place(self._url).open() as link:
+            self._say("Somebody starts a worker. The bank does not answer at first, so charging is tried again.")
             with self._worker() as first:
-                self._say("Somebody starts a worker. The bank does not answer at first, so charging is tried again.")
                 self._wait(link, "order-1", lambda view: _stands(view, "pack", "running"))
                 first.kill()
                 first.wait()
             self._say("The worker has just been killed (kill -9), in the midst of packing order-1. What now?")
             self._run("instance", "why", "order-1")
+            self._say("Another worker goes on where that one stopped; what was done is not done again.")
             with self._worker():
-                self._say("Another worker goes on where that one stopped; what was done is not done again.")
                 self._wait(link, "order-1", lambda view: view.row.status == "awaiting_signal")
                 self._wait(link, "order-2", lambda view: view.row.status == "awaiting_signal")
                 self._run("instance", "list")

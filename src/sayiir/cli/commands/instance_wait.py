@@ -10,7 +10,7 @@ import click
 
 from sayiir.cli import out
 from sayiir.cli.codes import CANCELLED, CONFLICT, FAILED, GRACEFUL, INTERRUPTED, TIMEOUT, RefusedError
-from sayiir.cli.follow import follow
+from sayiir.cli.follow import ENDED, follow
 from sayiir.cli.lazy import Command
 from sayiir.cli.place import Link, Place, placed
 from sayiir.flow.duration import parse_duration
@@ -18,6 +18,8 @@ from sayiir.flow.duration import parse_duration
 if TYPE_CHECKING:
     from sayiir.service.model import InstanceView
 
+_PART_SECS = 30.0
+_ENDINGS = {"completed": GRACEFUL, "failed": FAILED, "cancelled": CANCELLED}
 _CODES = "The exit code says how it ended: 0 completed, 10 failed, 11 cancelled, 6 not within --timeout, 130 Ctrl-C."
 
 
@@ -26,7 +28,8 @@ sayiir instance result order-7
 sayiir instance result order-7 --timeout 5m > receipt.json
 """)  # fmt: skip
 @click.argument("instance_id", metavar="ID")
-@click.option("--timeout", default="0", show_default=True, metavar="DURATION", help="Wait so long for its end: 30s, 5m, 1h30m.")
+@click.option("--timeout", default="0", show_default=True, metavar="DURATION",
+              help="Wait so long for its end: 30s, 5m, 1h30m.")  # fmt: skip
 @out.output
 @placed
 def result(place: Place, instance_id: str, timeout: str, form: out.Form) -> NoReturn:
@@ -36,28 +39,39 @@ def result(place: Place, instance_id: str, timeout: str, form: out.Form) -> NoRe
     """
     secs = parse_duration(timeout)
     with place.open() as link:
-        view = link.api.result(link.access, instance_id, timeout=secs)
-    sys.exit(told(view, form, waited=secs))
+        view = waited(link, instance_id, secs)
+    sys.exit(told(view, form, patience=secs))
 
 
-def told(view: InstanceView, form: out.Form, *, waited: float) -> int:
+def waited(link: Link, instance_id: str, secs: float) -> InstanceView:
+    """Return an instance once it has ended, or as it stands after so many seconds."""
+    deadline = time.monotonic() + secs
+    while True:
+        # In parts, for proxies end what is silent for long.
+        left = max(0.0, deadline - time.monotonic())
+        view = link.api.result(link.access, instance_id, timeout=min(left, _PART_SECS))
+        if view.row.status in ENDED or left <= 0:
+            return view
+
+
+def told(view: InstanceView, form: out.Form, *, patience: float) -> int:
     """Print what came out of an instance, say on stderr what went wrong; return the exit code."""
     name, ended = view.row.instance_id, view.row.status
     if form in {"table", "wide"}:
         if ended == "completed" and view.output is not None:
             click.echo(view.output.text)
             if view.output.truncated:
-                out.note(f"sayiir: this is the beginning of {view.output.size} bytes; read all of it with WorkflowClient.status")
+                size = f"{view.output.size:,}"
+                out.note(f"sayiir: this is the beginning of {size} bytes; WorkflowClient.status reads all of it")
     else:
         out.one(form, view, name, lambda _wide: ())
-    if ended == "failed":
-        out.note(f"sayiir: {name} has failed: {out.harmless(view.why.sentence)}; go on at what failed: sayiir instance retry {name}")
-    elif ended == "cancelled":
-        out.note(f"sayiir: {name} was cancelled: {out.harmless(view.why.sentence)}")
-    elif ended != "completed":
-        out.note(f"sayiir: {name} has not ended: {out.harmless(view.why.sentence)}")
-        return TIMEOUT if waited else CONFLICT
-    return {"completed": GRACEFUL, "failed": FAILED, "cancelled": CANCELLED}[ended]
+    if ended != "completed":
+        stands = {"failed": "has failed", "cancelled": "was cancelled"}.get(ended, "has not ended")
+        fix = f" Go on at what failed: sayiir instance retry {name}" if ended == "failed" else ""
+        out.note(f"sayiir: {out.harmless(f'{name} {stands}: {view.why.sentence}{fix}')}")
+    if ended not in ENDED:
+        return TIMEOUT if patience else CONFLICT
+    return _ENDINGS[ended]
 
 
 @click.command(cls=Command, epilog=_CODES, examples="""
@@ -86,10 +100,6 @@ def watched(link: Link, instance_id: str, timeout: float | None, form: out.Form)
     except KeyboardInterrupt:
         out.note(f"{instance_id} goes on; look again: sayiir instance watch {instance_id}")
         return INTERRUPTED
-    if view.row.status not in ("completed", "failed", "cancelled"):
+    if view.row.status not in ENDED:
         raise RefusedError(f"{instance_id} has not ended within {timeout:g} s: {out.harmless(view.why.sentence)}", TIMEOUT)
-    return told(view, "table" if form in {"table", "wide"} else "ids", waited=0) if form in {"table", "wide"} else _code(view)
-
-
-def _code(view: InstanceView) -> int:
-    return {"completed": GRACEFUL, "failed": FAILED, "cancelled": CANCELLED}[view.row.status]
+    return told(view, form, patience=0) if form in {"table", "wide"} else _ENDINGS[view.row.status]

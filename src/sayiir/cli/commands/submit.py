@@ -8,21 +8,22 @@ import click
 import msgspec
 
 from sayiir.cli import out
-from sayiir.cli.codes import RefusedError
-from sayiir.cli.commands.instance_wait import told, watched
+from sayiir.cli.codes import NOT_FOUND, RefusedError
+from sayiir.cli.commands.instance_wait import told, waited, watched
 from sayiir.cli.given import read_json
 from sayiir.cli.lazy import Command
 from sayiir.cli.place import Place, placed
 from sayiir.cli.sheets import INSTANCES
+from sayiir.errors import UnknownWorkflowError
 from sayiir.flow.duration import parse_duration
 from sayiir.store.port import POLICIES
 
 
 @click.command(cls=Command, examples="""
 sayiir submit shop.flows:orders order-7 --input '{"amount": 12}'
-sayiir submit orders order-8 --input @order.json --priority 1
-sayiir submit orders --set amount=12 --set customer=ann --watch
-sayiir submit orders order-7 --input null --if-exists use_existing --wait 30s
+sayiir submit shop.flows:orders --set amount=12 --set customer=ann --watch
+sayiir submit orders order-8 --input @order.json --priority 1 --url https://flows.example
+sayiir submit orders order-8 --input @order.json --if-exists use_existing --wait 30s
 """)  # fmt: skip
 @click.argument("workflow")
 @click.argument("instance_id", metavar="[ID]", required=False)
@@ -42,21 +43,28 @@ def submit(
 ) -> None:  # fmt: skip
     """Store a new instance, for a worker to move.
 
-    WORKFLOW is a workflow's name, or module:attr, whose code then checks the input; without ID it gets a new one.
+    WORKFLOW is module:attr, whose code checks the input, or with a server's URL the name of a workflow that the server
+    knows. Without ID the instance gets a new one.
     """
     raw = _input(input_, pairs)
     secs = None if wait is None else parse_duration(wait)
     found, name, version = _named(place, workflow, definition_hash)
     with place.open(found, make=True) as link:
-        row, is_new = link.api.submit(
-            link.access, name, instance_id, raw, priority=priority, policy=policy, definition_hash=version
-        )
+        try:
+            row, is_new = link.api.submit(
+                link.access, name, instance_id, raw, priority=priority, policy=policy, definition_hash=version
+            )
+        except UnknownWorkflowError as error:
+            if found or place.is_server:
+                raise
+            raise RefusedError(f"{name!r} is only a name here, and its input is checked by its code: sayiir submit module:attr",
+                               NOT_FOUND) from error  # fmt: skip
         if not is_new:
             out.note(f"{out.harmless(row.instance_id)} was there already")
         if watch:
             sys.exit(watched(link, row.instance_id, secs, form))
         if secs is not None:
-            sys.exit(told(link.api.result(link.access, row.instance_id, timeout=secs), form, waited=secs))
+            sys.exit(told(waited(link, row.instance_id, secs), form, patience=secs))
     if form == "json":
         out.json(row)
     else:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from sayiir.cli import out
-from sayiir.cli.codes import RefusedError
+from sayiir.cli.codes import NOT_FOUND, RefusedError
 from sayiir.cli.lazy import Command, LazyGroup
 from sayiir.cli.out import Column
 from sayiir.cli.place import Place, placed
 from sayiir.cli.tree import tree
+from sayiir.picture import to_mermaid
 from sayiir.picture.words import duration
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ sayiir workflow graph --instance order-7 > order-7.svg
 """)  # fmt: skip
 @click.argument("workflow", metavar="[WORKFLOW|MODULE:ATTR]", required=False)
 @click.option("--format", "kind", type=click.Choice(["text", "mermaid", "svg"]),
-              help="text and mermaid need the code.  [default: text for module:attr, else svg]")
+              help="[default: text for module:attr, else svg]")
 @click.option("--instance", "instance_id", metavar="ID", help="Draw it as it stands in this instance.")
 @placed
 def graph(
@@ -114,7 +115,8 @@ def graph(
         click.echo(_drawn(workflow, kind or "text"))
         return
     if kind in {"text", "mermaid"}:
-        raise RefusedError(f"--format {kind} is drawn from the workflow's code; give module:attr, or --format svg")
+        click.echo(_stored(place, workflow, kind))
+        return
     with place.open() as link:
         click.echo(link.api.graph_svg(link.access, instance_id, workflow_id=workflow))
 
@@ -126,6 +128,20 @@ def _drawn(target: str, kind: Literal["text", "mermaid", "svg"]) -> str:
     if kind == "svg" and len(found) > 1:
         raise RefusedError(f"{target} has {len(found)} workflows; name the attribute that is one of them")
     return "\n\n".join(_one(workflow, kind).rstrip() for workflow in found)
+
+
+def _stored(place: Place, workflow_id: str | None, kind: Literal["text", "mermaid", "svg"]) -> str:
+    """Draw from the stored definition, which knows names and structure."""
+    from sayiir.service.sketch import sketch
+
+    if workflow_id is None or place.is_server:
+        raise RefusedError(f"--format {kind} is for workflows, from their code or the database; leave it out for svg")
+    with place.backend() as backend:
+        hashes = [one.definition_hash for one in backend.definitions() if one.workflow_id == workflow_id]
+        if not hashes:
+            raise RefusedError(f"there is no workflow {workflow_id!r}; look at sayiir workflow list", NOT_FOUND)
+        graph = sketch(backend.structure(workflow_id, hashes[-1]))
+    return tree(graph) if kind == "text" else to_mermaid(graph).rstrip()
 
 
 def _one(workflow: Found, kind: Literal["text", "mermaid", "svg"]) -> str:
