@@ -6,13 +6,11 @@ import click
 
 from sayiir import __version__
 from sayiir.cli.codes import TABLE
-from sayiir.cli.lazy import SETTINGS, LazyGroup, Root
-
-_CODES = "\b\nExit codes:\n" + "\n".join(f"  {code:<5} {meaning}" for code, meaning in TABLE)
+from sayiir.cli.lazy import SETTINGS, Root
 
 
 class _Sayiir(Root):
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 -- click's signature
         with formatter.section("Where the instances live"):
             formatter.write_text(
                 "Each command takes --url, or SAYIIR_URL: sqlite:///orders.db (a file), postgresql://user@host/database, "
@@ -57,5 +55,3 @@ sayiir = _Sayiir(
     },
 )
 click.version_option(__version__, prog_name="sayiir")(sayiir)
-
-__all__ = ["LazyGroup", "sayiir"]

@@ -45,9 +45,10 @@ def check_selection(ids: tuple[str, ...], where: str | None) -> None:
         click.UsageError: it is so.
     """
     if bool(ids) == (where is not None):
-        raise click.UsageError("say which: ids, - for ids on stdin, or --where with a filter" + (", not both" if ids else ""))
+        both = ", not both" if ids else ""
+        raise click.UsageError(f"say which: ids, - for ids on stdin, or --where with a filter{both}")
     if where is not None and not where.strip():
-        raise click.UsageError("--where is empty and would mean every instance; write one word at least, as in status:failed")
+        raise click.UsageError("--where is empty and would mean every instance; write a word at least, as in status:failed")
 
 
 def steer(
@@ -113,9 +114,8 @@ def _bulk(
         while True:
             part = link.api.bulk(link.access, action, selection, dry_run=dry_run, reason=reason, cursor=cursor)
             each(part)
-            total = msgspec.structs.replace(
-                total, matched=total.matched + part.matched, done=total.done + part.done, refused=total.refused + part.refused
-            )
+            matched, done = total.matched + part.matched, total.done + part.done
+            total = msgspec.structs.replace(total, matched=matched, done=done, refused=total.refused + part.refused)
             cursor = part.next
             if cursor is None:
                 break

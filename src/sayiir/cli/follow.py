@@ -61,7 +61,8 @@ def _lines(looks: Iterator[InstanceView], tell: Any) -> InstanceView:
 
 
 def _facts(view: InstanceView) -> Any:
-    return view.row.status, view.row.requested, [(node.node_id, node.status, node.attempts, node.iterations) for node in view.nodes]
+    nodes = [(node.node_id, node.status, node.attempts, node.iterations) for node in view.nodes]
+    return view.row.status, view.row.requested, nodes
 
 
 def _tell(view: InstanceView, before: InstanceView | None) -> None:
@@ -71,9 +72,11 @@ def _tell(view: InstanceView, before: InstanceView | None) -> None:
         old = known.get(node.node_id)
         new = (node.status, node.attempts, node.iterations)
         if new != ((old.status, old.attempts, old.iterations) if old else ("pending", 0, 0)):
-            click.echo(f"{clock(node.finished_at or node.started_at or now())}  {out.harmless(node.node_id)}  {_words(node)}")
-    if before is None or before.row.status != view.row.status:
-        click.echo(f"{clock(view.row.updated_at)}  {out.harmless(view.row.instance_id)}  {view.row.status}  {_why(view)}".rstrip())
+            at = node.finished_at or node.started_at or now()
+            click.echo(f"{clock(at)}  {out.harmless(node.node_id)}  {_words(node)}")
+    row = view.row
+    if before is None or before.row.status != row.status:
+        click.echo(f"{clock(row.updated_at)}  {out.harmless(row.instance_id)}  {row.status}  {_why(view)}".rstrip())
 
 
 def _why(view: InstanceView) -> str:
@@ -108,9 +111,8 @@ def _picture(view: InstanceView) -> Any:
     from rich.text import Text
 
     row = view.row
-    head = Text.assemble(
-        (out.harmless(row.instance_id), "bold"), "  ", out.harmless(row.workflow_id), "  ", (row.status, out.colour_of(row.status))
-    )
+    status = row.status, out.colour_of(row.status)
+    head = Text.assemble((out.harmless(row.instance_id), "bold"), "  ", out.harmless(row.workflow_id), "  ", status)
     table = Table.grid(padding=(0, 2, 0, 0))
     for node in view.nodes:
         colour = out.colour_of(node.status)

@@ -75,6 +75,7 @@ def confirmed(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise RefusedError(f"{question.rstrip('?')}: nobody can be asked here; add --yes, or --dry-run to see what it would do")
+        asked = question.rstrip("?")
+        raise RefusedError(f"{asked}: nobody can be asked here; add --yes, or --dry-run to see what it would do")
     if not click.confirm(question, err=True):
         raise RefusedError("nothing was done", 1)

@@ -102,11 +102,12 @@ def one(form: Form, value: Any, ident: str, sheet: Callable[[bool], Iterable[tup
 
 def facts(pairs: Iterable[tuple[str, object]]) -> None:
     """Print names and values below each other; a value of several lines is indented."""
-    told = [(name, [harmless(part) for part in str(value).splitlines()]) for name, value in pairs if value not in (None, "")]
+    told = [(name, str(value).splitlines()) for name, value in pairs if value not in (None, "")]
     width = max((len(name) for name, _ in told), default=0)
     for name, lines in told:
-        for number, part in enumerate(lines):
-            click.echo(f"{_styled(name.ljust(width), 'dim') if number == 0 else ' ' * width}  {_styled(part, _COLOURS.get(part))}")
+        for number, part in enumerate(map(harmless, lines)):
+            label = _styled(name.ljust(width), "dim") if number == 0 else " " * width
+            click.echo(f"{label}  {_styled(part, _COLOURS.get(part))}")
 
 
 def json(value: Any) -> None:

@@ -7,7 +7,7 @@ not there is refused rather than made, for a slip of the pen would look like an 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -99,7 +99,7 @@ class Place(msgspec.Struct, frozen=True):
         return (self.url or "").startswith(("http://", "https://"))
 
     @contextmanager
-    def open(self, workflows: Sequence[Any] = (), *, make: bool = False) -> Iterator[Link]:
+    def open(self, workflows: Sequence[Any] = (), *, make: bool = False) -> Generator[Link, None, None]:
         """Connect.
 
         Args:

@@ -11,6 +11,7 @@ import queue
 import signal
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from sayiir.cli import out
@@ -63,7 +64,7 @@ def _rounds(command: list[str], first_only: tuple[str, ...], told: queue.SimpleQ
         child = _start([*command, *more])
         more = ()
         try:
-            number, changed = _until(told, lambda seen=known: _changed(seen), child)
+            number, changed = _until(told, partial(_changed, known), child)
         finally:
             _end(child)
         if number:

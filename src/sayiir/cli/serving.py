@@ -6,12 +6,13 @@ token, or somebody says that none is needed. The first SIGTERM or Ctrl-C ends it
 
 from __future__ import annotations
 
+import importlib
 import ipaddress
 import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
 
@@ -59,18 +60,18 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def load_server() -> Any:
-    """Import the server.
+def load_server() -> Callable[..., Any]:
+    """Import the server and return what makes its app.
 
     Raises:
         RefusedError: what it needs is not installed.
     """
     try:
-        import uvicorn  # noqa: F401 -- whether it is there
-
-        from sayiir.server import create_app
-    except ImportError as error:
-        raise RefusedError(f"the server needs {error.name or 'more'}: pip install 'sayiir[ui,cli]'", ERROR) from error
+        for name in ("uvicorn", "sayiir.server"):
+            module = importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        raise RefusedError(f"the server needs {error.name}: pip install 'sayiir[ui]'", ERROR) from error
+    create_app: Callable[..., Any] = module.create_app
     return create_app
 
 
@@ -101,7 +102,7 @@ def serve(app: Any, listening: socket.socket, root_path: str, *, ended: Callable
 
     class Server(uvicorn.Server):
         @contextmanager
-        def capture_signals(self) -> Iterator[None]:
+        def capture_signals(self) -> Generator[None, None, None]:
             yield  # they are ours: uvicorn would raise them once more at its end
 
     server = Server(uvicorn.Config(

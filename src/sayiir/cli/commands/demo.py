@@ -10,7 +10,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -105,10 +105,11 @@ class _Story:
             raise RefusedError("the demo cannot go on; see above", ERROR)
 
     @contextmanager
-    def _worker(self) -> Iterator[subprocess.Popen[bytes]]:
+    def _worker(self) -> Generator[subprocess.Popen[bytes], None, None]:
         click.echo(f"\n$ sayiir worker {_TARGET} &")
         command = [sys.executable, "-m", "sayiir.cli", "worker", _TARGET, "--url", self._url]
-        process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stdin=subprocess.DEVNULL)  # noqa: S603 -- ourselves
+        nothing = subprocess.DEVNULL
+        process = subprocess.Popen(command, stdin=nothing, stdout=nothing, stderr=nothing)  # noqa: S603 -- ourselves
         try:
             yield process
             process.terminate()

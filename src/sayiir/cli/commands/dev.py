@@ -15,6 +15,8 @@ from sayiir.cli.place import LOCAL_URL, open_backend
 from sayiir.cli.reload import reloading
 from sayiir.cli.serving import check_open, listen, load_server, parse_bind, serve, url_of
 
+_GRACE_SECS = 3.0
+
 
 @click.command(cls=Command, examples="""
 sayiir dev shop.flows:orders
@@ -22,10 +24,11 @@ sayiir dev shop.flows:all --bind :9000 --open
 """)  # fmt: skip
 @click.argument("targets", metavar="MODULE:ATTR...", nargs=-1, required=True)
 @click.option("--url", default=LOCAL_URL, show_default=True, help="Where the instances live.")
-@click.option("--bind", default="127.0.0.1:8787", show_default=True, metavar="HOST:PORT", help="Where the dashboard listens.")
+@click.option("--bind", default="127.0.0.1:8787", show_default=True, metavar="HOST:PORT",
+              help="Where the dashboard listens.")
 @click.option("--open", "browse", is_flag=True, help="Open it in a browser.")
 @click.option("--no-reload", is_flag=True, help="Do not start anew when a Python file below this folder changes.")
-@click.option("--child", is_flag=True, hidden=True)
+@click.option("--child", is_flag=True, hidden=True)  # fmt: skip
 def dev(targets: tuple[str, ...], url: str, bind: str, browse: bool, no_reload: bool, child: bool) -> None:
     """Run your workflows with a dashboard, on a local file, reloaded as you type.
 
@@ -51,16 +54,18 @@ def _work_and_serve(targets: list[str], url: str, host: str, port: int, *, brows
 
     workflows = find_workflows(targets)
     log_to_stderr()
-    with open_backend(url, None) as backend, listen(host, port) as listening:
-        with Worker(default_worker_id(), backend, shutdown_grace=3.0).start(workflows) as handle:
-            if browse:
-                import webbrowser
+    with (
+        open_backend(url, None) as backend,
+        listen(host, port) as listening,
+        Worker(default_worker_id(), backend, shutdown_grace=_GRACE_SECS).start(workflows) as handle,
+    ):
+        if browse:
+            import webbrowser
 
-                webbrowser.open(url_of(listening, ""))
-            names = ", ".join(sorted({workflow.workflow_id for workflow in workflows}))
-            out.note(f"sayiir: working on {names} at {url}")
-            app = load_server()(backend, workflows=workflows)
-            serve(app, listening, "", ended=lambda: handle.shutdown())
+            webbrowser.open(url_of(listening, ""))
+        names = ", ".join(sorted({workflow.workflow_id for workflow in workflows}))
+        out.note(f"sayiir: working on {names} at {url}")
+        serve(load_server()(backend, workflows=workflows), listening, "", ended=handle.shutdown)
 
 
 def _end_with_parent() -> None:

@@ -142,7 +142,7 @@ def _plain(value: Any) -> dict[str, Any]:
 
 def _each(form: out.Form, given: tuple[str, ...], values: Iterable[Any], ident: Any, sheet: Any) -> None:
     """Print one thing, or several below each other; JSON of several is a list of items."""
-    if form == "json" and (len(given) > 1 or given[0] == "-"):
+    if form == "json" and (len(given) > 1 or "-" in given):
         out.json({"items": list(values)})
         return
     for number, value in enumerate(values):

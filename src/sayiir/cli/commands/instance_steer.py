@@ -26,7 +26,8 @@ def _steering(verb: _Verb) -> Callable[[Callable[..., Any]], Command]:
     def decorate(function: Callable[..., Any]) -> Command:
         for part in (placed, out.output, click.option("--reason", help="Why, for people."), selected):
             function = part(function)
-        made: Command = click.command(verb, cls=Command, examples=_EXAMPLES.format(verb=verb) + _MORE.get(verb, ""))(function)
+        examples = _EXAMPLES.format(verb=verb) + _MORE.get(verb, "")
+        made: Command = click.command(verb, cls=Command, examples=examples)(function)
         return made
 
     return decorate

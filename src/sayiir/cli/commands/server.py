@@ -17,12 +17,15 @@ sayiir server --read-only --root-path /ops
 """)  # fmt: skip
 @click.argument("targets", metavar="[MODULE:ATTR...]", nargs=-1)
 @click.option("--bind", default="127.0.0.1:8787", show_default=True, metavar="HOST:PORT", help="Where it listens.")
-@click.option("--token", envvar="SAYIIR_TOKEN", show_envvar=True, help="What callers must give; needed for any --bind but this machine's.")
+@click.option("--token", envvar="SAYIIR_TOKEN", show_envvar=True,
+              help="What callers must give; needed for any --bind but this machine's.")
 @click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
 @click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
 @click.option("--root-path", default="", metavar="PATH", help="The prefix under which a proxy offers it, as in /ops.")
-@click.option("--url", envvar="SAYIIR_URL", show_envvar=True, help="The database.  [default: sqlite:///sayiir.db, if it is there]")
-@click.option("--schema", envvar="SAYIIR_SCHEMA", help="PostgreSQL: the schema of the tables.  [default: sayiir]")
+@click.option("--url", envvar="SAYIIR_URL", show_envvar=True,
+              help="The database.  [default: sqlite:///sayiir.db, if it is there]")
+@click.option("--schema", envvar="SAYIIR_SCHEMA",
+              help="PostgreSQL: the schema of the tables.  [default: sayiir]")  # fmt: skip
 def server(
     targets: tuple[str, ...], bind: str, token: str | None, insecure: bool, read_only: bool, root_path: str,
     url: str | None, schema: str | None,

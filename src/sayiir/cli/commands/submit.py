@@ -57,8 +57,8 @@ def submit(
         except UnknownWorkflowError as error:
             if found or place.is_server:
                 raise
-            raise RefusedError(f"{name!r} is only a name here, and its input is checked by its code: sayiir submit module:attr",
-                               NOT_FOUND) from error  # fmt: skip
+            sentence = f"{name!r} is only a name here, and its input is checked by its code: sayiir submit module:attr"
+            raise RefusedError(sentence, NOT_FOUND) from error
         if not is_new:
             out.note(f"{out.harmless(row.instance_id)} was there already")
         if watch:

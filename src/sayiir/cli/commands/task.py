@@ -71,8 +71,8 @@ def list_(place: Place, workflow: str | None, instance_id: str | None, form: out
         if instance_id is None:
             newest = link.api.find(link.access, f'workflow:"{workflow}"', limit=1).items
             if not newest:
-                raise RefusedError(f"no workflow {workflow!r} has an instance here; give module:attr, or look at sayiir workflow list",
-                                   NOT_FOUND)  # fmt: skip
+                sentence = f"no workflow {workflow!r} has an instance; give module:attr, or look at sayiir workflow list"
+                raise RefusedError(sentence, NOT_FOUND)
             instance_id = newest[0].instance_id
             out.note(f"as they stand in its newest instance, {out.harmless(instance_id)}")
         view = link.api.show(link.access, instance_id)

@@ -72,7 +72,9 @@ def list_(place: Place, form: out.Form) -> None:
     """List workflows with how many instances they have, how many succeed, and how long they take."""
     with place.open() as link:
         found = link.api.workflows(link.access)
-    out.rows(form, found, _COLUMNS, lambda row: row.workflow_id, empty="no workflows yet; a worker or sayiir submit brings them")
+    out.rows(
+        form, found, _COLUMNS, lambda row: row.workflow_id, empty="no workflows yet; a worker or sayiir submit brings them"
+    )
 
 
 @click.command(cls=Command, examples="""

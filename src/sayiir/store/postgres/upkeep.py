@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
 from sayiir.errors import BackendError
 from sayiir.store.port import Pending
@@ -26,7 +27,7 @@ def pending(url: str, schema: str) -> Pending:
         with psycopg.connect(url, connect_timeout=_PATIENCE_SECS) as connection:
             version = applied(connection, schema)
     except psycopg.Error as error:
-        shown = psycopg.conninfo.conninfo_to_dict(url)
+        shown = conninfo_to_dict(url)
         said = str(error).strip().replace(str(shown.get("password") or "\0"), "***")
         raise BackendError(f"PostgreSQL at {shown.get('host')}: {said}; check the URL, the user and the server") from None
     steps = [step for step in migrations() if step[0] > version]
