@@ -22,6 +22,8 @@ READS: dict[str, Role] = {
     "graph": Role.VIEWER,
     "logs": Role.VIEWER,
     "result": Role.VIEWER,
+    "output": Role.VIEWER,
+    "task_result": Role.VIEWER,
     "inbox": Role.VIEWER,
     "workflows": Role.VIEWER,
     "workflow": Role.VIEWER,

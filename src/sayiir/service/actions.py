@@ -31,6 +31,7 @@ from sayiir.store.port import ConflictPolicy, Instance, Query
 
 MAX_BULK = 1000
 _SHOWN = 100
+_REMEMBERED = 200
 _EVENTS: dict[str, Event] = {
     "cancel": Event.CANCEL, "pause": Event.PAUSE, "unpause": Event.UNPAUSE, "retry": Event.RETRY,
 }  # fmt: skip
@@ -82,36 +83,42 @@ class Actions(Lists):
         )
         return self._row(created.instance), created.is_new
 
-    def cancel(self, access: Access, instance_id: str, *, reason: str | None = None) -> InstanceRow:
+    def cancel(
+        self, access: Access, instance_id: str, *, reason: str | None = None, key: str | None = None
+    ) -> InstanceRow:
         """Cancel an instance: at once, or when the task that runs has ended.
 
         Raises:
             InstanceNotFoundError, InvalidStateError.
         """
         self._allow(access, "cancel")
-        return self._steer(access, "cancel", instance_id, reason)
+        return self._steer(access, "cancel", instance_id, reason, key=key)
 
-    def pause(self, access: Access, instance_id: str, *, reason: str | None = None) -> InstanceRow:
+    def pause(
+        self, access: Access, instance_id: str, *, reason: str | None = None, key: str | None = None
+    ) -> InstanceRow:
         """Pause an instance: at once, or when the task that runs has ended.
 
         Raises:
             InstanceNotFoundError, InvalidStateError.
         """
         self._allow(access, "pause")
-        return self._steer(access, "pause", instance_id, reason)
+        return self._steer(access, "pause", instance_id, reason, key=key)
 
-    def unpause(self, access: Access, instance_id: str, *, reason: str | None = None) -> InstanceRow:
+    def unpause(
+        self, access: Access, instance_id: str, *, reason: str | None = None, key: str | None = None
+    ) -> InstanceRow:
         """Let a paused instance go on, or withdraw a pause that has not taken effect.
 
         Raises:
             InstanceNotFoundError, InvalidStateError.
         """
         self._allow(access, "unpause")
-        return self._steer(access, "unpause", instance_id, reason)
+        return self._steer(access, "unpause", instance_id, reason, key=key)
 
     def retry(
         self, access: Access, instance_id: str, *, from_task: str | None = None, input_json: bytes | None = None,
-        reason: str | None = None,
+        reason: str | None = None, key: str | None = None,
     ) -> InstanceRow:  # fmt: skip
         """Bring a failed or cancelled instance back to life.
 
@@ -121,6 +128,7 @@ class Actions(Lists):
             from_task: an earlier task to go on at; where it ended when not given.
             input_json: another input for that task, as JSON.
             reason: why, for the audit.
+            key: what was done with the same key before is not done again.
 
         Raises:
             InstanceNotFoundError, InvalidStateError.
@@ -128,7 +136,7 @@ class Actions(Lists):
             ValueError: the task has not run, or its id is ambiguous.
         """
         self._allow(access, "retry")
-        return self._steer(access, "retry", instance_id, reason, from_task=from_task, input_json=input_json)
+        return self._steer(access, "retry", instance_id, reason, from_task=from_task, input_json=input_json, key=key)
 
     def signal(
         self, access: Access, instance_id: str, name: str, payload_json: bytes, *, dedup_key: str | None = None
@@ -176,20 +184,25 @@ class Actions(Lists):
 
     def _steer(
         self, access: Access, action: str, instance_id: str, reason: str | None, *, from_task: str | None = None,
-        input_json: bytes | None = None,
+        input_json: bytes | None = None, key: str | None = None,
     ) -> InstanceRow:  # fmt: skip
         target = checked_id(instance_id)
         script = self._script(access, action, target, reason, from_task, input_json)
-        details = {"from_task": from_task, "new_input": input_json is not None} if action == "retry" else {}
+        details: dict[str, Any] = {"key": None if key is None else checked_id(key, "Idempotency-Key")}
+        if action == "retry":
+            details |= {"from_task": from_task, "new_input": input_json is not None}
 
-        def both(rows: Any) -> Instance:
-            script(rows)
+        def both(rows: Any) -> tuple[Instance, bool]:
+            is_new = key is None or not _was_done(rows, action, target, key)
+            if is_new:
+                script(rows)
             found: Instance | None = rows.instance(target)
             if found is None:
                 raise scripts.not_found(target)
-            return msgspec.structs.replace(found)
+            return msgspec.structs.replace(found), is_new
 
-        return self._row(self.store.audited(both, self._entry(access, action, target, reason, details)))
+        entry = self._entry(access, action, target, reason, details)
+        return self._row(self.store.audited(both, entry, when=lambda answer: answer[1])[0])
 
     def _script(
         self, access: Access, action: str, target: str, reason: str | None, from_task: str | None, input_json: bytes | None
@@ -316,6 +329,12 @@ class Actions(Lists):
 
 
 _NOTHING = AuditEntry("", "", "")
+
+
+def _was_done(rows: Any, action: str, target: str, key: str) -> bool:
+    """Return whether an action was done with this key: among the newest that were done to the instance."""
+    done = rows.audit(target, None, _REMEMBERED)
+    return any(one.action == action and msgspec.json.decode(one.details).get("key") == key for one in done)
 
 
 def _misfit(annotation: Any, raw: bytes) -> WorkflowError | None:

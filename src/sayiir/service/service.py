@@ -29,6 +29,7 @@ from sayiir.service.model import (
     Why,
 )
 from sayiir.service.nodes import attempt_of, node_views, running_attempt, states_of, trouble_of
+from sayiir.service.outcomes import Outcomes
 from sayiir.service.sketch import sketch
 from sayiir.service.words import moment
 from sayiir.store.port import Instance, Token, View
@@ -38,7 +39,7 @@ MAX_WAIT = 60.0
 _COMPARED = 300
 
 
-class Service(Actions, Gathering):
+class Service(Actions, Outcomes, Gathering):
     """What the command line, the HTTP API and the pages call; see `Desk` for its arguments.
 
     >>> from sayiir import Flow, InMemoryBackend
