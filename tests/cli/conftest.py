@@ -1,14 +1,21 @@
 """A shop's database on SQLite (a real file) and on PostgreSQL, with an instance in every state, and the command over it."""
 
 import json
+import threading
+from contextlib import contextmanager
 from types import SimpleNamespace
 
 import pytest
+import uvicorn
 from click.testing import CliRunner
 
 from sayiir import NonRetryableError, TaskError, WorkflowClient, connect, resume_workflow, run_durable_workflow
 from sayiir.cli.app import sayiir
-from tests.cli.shop import Order, lately, orders, quick
+from sayiir.cli.serving import listen, url_of
+from sayiir.server import create_app
+from tests.cli.shop import Order, everything, lately, orders, quick
+
+TOKEN = "a token for the tests"
 
 STATES = {
     "done-1": "completed", "failed-1": "failed", "cancelled-1": "cancelled", "paused-1": "paused", "new-1": "in_progress",
@@ -39,8 +46,9 @@ def fill(url):
 class Shop:
     """The command over one database."""
 
-    def __init__(self, url, *more):
+    def __init__(self, url, *more, database=None):
         self.url = url
+        self.database = database or url
         self.more = more
 
     def __call__(self, *words, input=None, code=0, url=True, env=None):
@@ -77,9 +85,36 @@ def shop(sqlite_url):
     return Shop(sqlite_url)
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
+@contextmanager
+def serving(database, **options):
+    """A real server on a port of its own, in a thread."""
+    with connect(database) as backend, listen("127.0.0.1", 0) as listening:
+        app = create_app(backend, everything(), **options)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=3))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+        thread.start()
+        try:
+            yield url_of(listening, "")
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+@pytest.fixture(params=["sqlite", "postgres", "server"])
 def place(request, tmp_path):
+    """The command over a database of either kind, and over a server."""
+    url = request.getfixturevalue("pg_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/shop.db"
+    fill(url)
+    if request.param != "server":
+        yield Shop(url)
+        return
+    with serving(url, auth=TOKEN) as address:
+        yield Shop(address, "--token", TOKEN, database=url)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def stored(request, tmp_path):
     """The command over a database of either kind."""
-    url = f"sqlite:///{tmp_path}/shop.db" if request.param == "sqlite" else request.getfixturevalue("pg_url")
+    url = request.getfixturevalue("pg_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/shop.db"
     fill(url)
     return Shop(url)

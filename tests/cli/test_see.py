@@ -65,7 +65,7 @@ def test_a_list_that_goes_on_says_how(shop):
 
 
 def test_a_list_longer_than_a_page(shop):
-    with connect(shop.url) as backend:
+    with connect(shop.database) as backend:
         WorkflowClient(backend).submit_many(quick, [(f"many-{number}", number) for number in range(1200)])
     assert len(shop.ids("instance", "list", "--all")) == 1207
     assert len(shop.ids("instance", "list", "--limit", "1100")) == 1100

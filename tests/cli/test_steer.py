@@ -8,12 +8,12 @@ from tests.cli.shop import quick
 
 
 def statuses(place):
-    with connect(place.url) as backend:
+    with connect(place.database) as backend:
         return {row.instance_id: row.status for row in WorkflowClient(backend).find_all()}
 
 
 def audit(place):
-    with connect(place.url) as backend:
+    with connect(place.database) as backend:
         lines, _ = Service(backend).audit(Access("test", Role.ADMIN))
         return [(line.action, line.target, line.reason) for line in lines]
 
@@ -93,7 +93,7 @@ def test_all_that_fit_in_the_other_forms(shop):
 
 
 def test_more_than_one_portion(shop):
-    with connect(shop.url) as backend:
+    with connect(shop.database) as backend:
         WorkflowClient(backend).submit_many(quick, [(f"many-{number}", number) for number in range(1100)])
     parts = shop.jsonl("instance", "cancel", "--where", "many-", "--yes")
     assert [part["done"] for part in parts] == [1000, 100]
@@ -146,7 +146,7 @@ def test_a_signal(place):
     from sayiir import resume_workflow
     from tests.cli.shop import orders
 
-    with connect(place.url) as backend:
+    with connect(place.database) as backend:
         assert resume_workflow(orders, "waits-1", backend).output == "shipped: False"
     assert audit(place)[0][:2] == ("signal", "waits-1")
 

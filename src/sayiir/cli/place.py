@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         InstanceRow,
         InstanceView,
         Selection,
+        Trouble,
         WorkerRow,
         WorkflowRow,
     )
@@ -52,6 +53,7 @@ class Api(Protocol):
         definition_hash: str | None = None,
     ) -> str: ...  # fmt: skip
     def result(self, access: Access, instance_id: str, *, timeout: float = 0) -> InstanceView: ...
+    def output(self, access: Access, instance_id: str) -> tuple[InstanceRow, Any, Trouble | None]: ...
     def submit(
         self, access: Access, workflow_id: str, instance_id: str | None, input_json: bytes, *,
         priority: int | None = None, policy: Any = None, definition_hash: str | None = None,

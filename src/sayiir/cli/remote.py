@@ -27,6 +27,7 @@ from sayiir.service.model import (
     InstanceRow,
     InstanceView,
     Selection,
+    Trouble,
     WorkerRow,
     WorkflowRow,
 )
@@ -34,8 +35,8 @@ from sayiir.service.model import (
 T = TypeVar("T")
 _PATIENCE_SECS = 30.0
 _POLL_SECS = 1.0
-_BY_STATUS = {401: "unauthorized", 403: "forbidden", 404: "not_found", 408: "timeout", 409: "invalid_state",
-              400: "invalid_input", 413: "invalid_input", 422: "invalid_input", 504: "timeout"}  # fmt: skip
+_BY_STATUS = {401: "unauthorized", 403: "forbidden", 408: "timeout", 413: "body_too_large", 504: "timeout"}
+"""For answers without a code: those of a proxy."""
 
 
 class ApiError(WorkflowError):
@@ -48,6 +49,12 @@ class ApiError(WorkflowError):
 
 class _Items(msgspec.Struct):
     items: msgspec.Raw
+
+
+class _Output(msgspec.Struct):
+    instance: InstanceRow
+    output: msgspec.Raw = msgspec.Raw(b"null")
+    error: Trouble | None = None
 
 
 class _Problem(msgspec.Struct):
@@ -96,6 +103,10 @@ class Remote:
 
     def result(self, access: Access, instance_id: str, *, timeout: float = 0) -> InstanceView:
         return self._get(_instance(instance_id, "result"), InstanceView, patience=timeout, timeout=f"{timeout:.3f}")
+
+    def output(self, access: Access, instance_id: str) -> tuple[InstanceRow, Any, Trouble | None]:
+        found = self._get(_instance(instance_id, "output"), _Output)
+        return found.instance, found.output, found.error
 
     def submit(
         self, access: Access, workflow_id: str, instance_id: str | None, input_json: bytes, *,

@@ -65,7 +65,7 @@ def _work_and_serve(targets: list[str], url: str, host: str, port: int, *, brows
             webbrowser.open(url_of(listening, ""))
         names = ", ".join(sorted({workflow.workflow_id for workflow in workflows}))
         out.note(f"sayiir: working on {names} at {url}")
-        serve(load_server()(backend, workflows=workflows), listening, "", ended=handle.shutdown)
+        serve(load_server()(backend, workflows), listening, "", ended=handle.shutdown)
 
 
 def _end_with_parent() -> None:

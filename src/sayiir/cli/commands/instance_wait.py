@@ -35,12 +35,12 @@ sayiir instance result order-7 --timeout 5m > receipt.json
 def result(place: Place, instance_id: str, timeout: str, form: out.Form) -> NoReturn:
     """Print the output of an instance, as JSON, waiting for it if asked to.
 
-    -o json gives everything about the instance instead.
+    It is printed whole; for viewers, its secrets are masked. -o json gives everything about the instance instead.
     """
     secs = parse_duration(timeout)
     with place.open() as link:
         view = waited(link, instance_id, secs)
-    sys.exit(told(view, form, patience=secs))
+        sys.exit(told(link, view, form, patience=secs))
 
 
 def waited(link: Link, instance_id: str, secs: float) -> InstanceView:
@@ -54,15 +54,12 @@ def waited(link: Link, instance_id: str, secs: float) -> InstanceView:
             return view
 
 
-def told(view: InstanceView, form: out.Form, *, patience: float) -> int:
+def told(link: Link, view: InstanceView, form: out.Form, *, patience: float) -> int:
     """Print what came out of an instance, say on stderr what went wrong; return the exit code."""
     name, ended = view.row.instance_id, view.row.status
     if form in {"table", "wide"}:
-        if ended == "completed" and view.output is not None:
-            click.echo(view.output.text)
-            if view.output.truncated:
-                size = f"{view.output.size:,}"
-                out.note(f"sayiir: this is the beginning of {size} bytes; WorkflowClient.status reads all of it")
+        if ended == "completed":
+            out.json(link.api.output(link.access, name)[1])
     else:
         out.one(form, view, name, lambda _wide: ())
     if ended != "completed":
@@ -102,4 +99,8 @@ def watched(link: Link, instance_id: str, timeout: float | None, form: out.Form)
         return INTERRUPTED
     if view.row.status not in ENDED:
         raise RefusedError(f"{instance_id} has not ended within {timeout:g} s: {out.harmless(view.why.sentence)}", TIMEOUT)
-    return told(view, form, patience=0) if form in {"table", "wide"} else _ENDINGS[view.row.status]
+    if form in {"table", "wide"}:
+        return told(link, view, form, patience=0)
+    if form == "ids":
+        click.echo(instance_id)
+    return _ENDINGS[view.row.status]

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from sayiir.cli.codes import RefusedError
 from sayiir.cli.lazy import Command
 from sayiir.cli.place import Place
 from sayiir.cli.serving import check_open, listen, load_server, parse_bind, serve
+
+if TYPE_CHECKING:
+    from sayiir.store.base import ScriptedStore
 
 
 @click.command(cls=Command, examples="""
@@ -19,6 +24,8 @@ sayiir server --read-only --root-path /ops
 @click.option("--bind", default="127.0.0.1:8787", show_default=True, metavar="HOST:PORT", help="Where it listens.")
 @click.option("--token", envvar="SAYIIR_TOKEN", show_envvar=True,
               help="What callers must give; needed for any --bind but this machine's.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME",
+              help="A name under which it is reached, repeatable; needed with --insecure, for pages elsewhere can lie.")
 @click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
 @click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
 @click.option("--root-path", default="", metavar="PATH", help="The prefix under which a proxy offers it, as in /ops.")
@@ -27,8 +34,8 @@ sayiir server --read-only --root-path /ops
 @click.option("--schema", envvar="SAYIIR_SCHEMA",
               help="PostgreSQL: the schema of the tables.  [default: sayiir]")  # fmt: skip
 def server(
-    targets: tuple[str, ...], bind: str, token: str | None, insecure: bool, read_only: bool, root_path: str,
-    url: str | None, schema: str | None,
+    targets: tuple[str, ...], bind: str, token: str | None, hosts: tuple[str, ...], insecure: bool, read_only: bool,
+    root_path: str, url: str | None, schema: str | None,
 ) -> None:  # fmt: skip
     """Serve the dashboard and the HTTP API (below /api/v1).
 
@@ -37,10 +44,13 @@ def server(
     host, port = parse_bind(bind)
     check_open(host, token, insecure=insecure)
     root = checked_root(root_path)
-    create_app = load_server()
-    workflows = _found(targets)
+    create_app, workflows = load_server(), _found(targets)
+
+    def app(backend: ScriptedStore) -> Any:
+        return create_app(backend, workflows, auth=token, read_only=read_only, allowed_hosts=hosts)
+
     with Place(url, schema=schema).backend() as backend, listen(host, port) as listening:
-        serve(create_app(backend, workflows=workflows, token=token, read_only=read_only), listening, root)
+        serve(app(backend), listening, root)
 
 
 def checked_root(path: str) -> str:

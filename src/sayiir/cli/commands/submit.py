@@ -44,11 +44,11 @@ def submit(
     """Store a new instance, for a worker to move.
 
     WORKFLOW is module:attr, whose code checks the input, or with a server's URL the name of a workflow that the server
-    knows. Without ID the instance gets a new one.
+    knows, which then checks it. Without ID the instance gets a new one.
     """
     raw = _input(input_, pairs)
     secs = None if wait is None else parse_duration(wait)
-    found, name, version = _named(place, workflow, definition_hash)
+    found, name, version = _named(workflow, definition_hash)
     with place.open(found, make=True) as link:
         try:
             row, is_new = link.api.submit(
@@ -64,16 +64,16 @@ def submit(
         if watch:
             sys.exit(watched(link, row.instance_id, secs, form))
         if secs is not None:
-            sys.exit(told(waited(link, row.instance_id, secs), form, patience=secs))
+            sys.exit(told(link, waited(link, row.instance_id, secs), form, patience=secs))
     if form == "json":
         out.json(row)
     else:
         out.rows(form, [row], INSTANCES, lambda one: one.instance_id)
 
 
-def _named(place: Place, workflow: str, version: str | None) -> tuple[list[object], str, str | None]:
+def _named(workflow: str, version: str | None) -> tuple[list[object], str, str | None]:
     """Return the code that is at hand, the name, and the version to be used."""
-    if ":" not in workflow or place.is_server:
+    if ":" not in workflow:
         return [], workflow, version
     from sayiir.cli.find import find_workflows
 

@@ -58,7 +58,7 @@ _COLUMNS: tuple[Column[Any], ...] = (
 _VERSIONS: tuple[Column[Any], ...] = (
     Column("VERSION", lambda one: one.definition_hash[:12]),
     Column("UNFINISHED", lambda one: _count(one.unfinished), right=True),
-    Column("WORKERS", lambda one: " ".join(one.served_by) or ("this server" if one.registered else "none")),
+    Column("WORKERS", lambda one: " ".join(one.served_by) or "none"),
 )
 
 
