@@ -74,8 +74,8 @@ def steer(
     check_selection(ids, where)
     if where is None and not dry_run:
         done = Refusals()
-        out.rows(form, done.through(read_ids(ids), lambda one: act(link, one)), INSTANCES, lambda row: row.instance_id,
-                 empty="none was changed")  # fmt: skip
+        changed = done.through(read_ids(ids), lambda one: act(link, one))
+        out.rows(form, changed, INSTANCES, lambda row: row.instance_id, empty="")
         return done.code
     if not dry_run:
         matched = _bulk(link, action, ids, where, dry_run=True, reason=reason, each=lambda _part: None).matched

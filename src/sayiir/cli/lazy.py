@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any, TypeAlias, cast
 
 import click
+from click.shell_completion import CompletionItem
 
 from sayiir.cli.codes import INTERRUPTED, RefusedError, code_of, one_line
 
@@ -96,9 +97,16 @@ class Default(LazyGroup):
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
     ) -> click.Context:
         """Choose between the group and the command by the first word."""
-        if args and args[0] in self.entries:
+        is_asked = not args and extra.get("resilient_parsing")  # a shell that wants to know what may come
+        if is_asked or (args and args[0] in self.entries):
             return super().make_context(info_name, args, parent, **extra)
         return self.command_itself.make_context(info_name, args, parent, **extra)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Offer the group's commands, and what the command takes."""
+        itself = click.Context(self.command_itself, ctx.parent, ctx.info_name, resilient_parsing=True)
+        offered = [*super().shell_complete(ctx, incomplete), *self.command_itself.shell_complete(itself, incomplete)]
+        return list({item.value: item for item in offered}.values())
 
 
 class Root(LazyGroup):

@@ -61,7 +61,7 @@ def rows(
         items: what.
         columns: of the table.
         ident: what names an item.
-        empty: what stderr says when there is none.
+        empty: what stderr says when there is none, if anything.
         envelope: what JSON puts around them.
     """
     if form == "jsonl":
@@ -75,7 +75,8 @@ def rows(
     else:
         shown = list(items)
         if not shown:
-            note(empty)
+            if empty:
+                note(empty)
             return
         chosen = [column for column in columns if form == "wide" or not column.wide]
         _table(chosen, [[harmless(column.cell(item)) for column in chosen] for item in shown])

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import quote
 
 from sayiir.cli import out
 from sayiir.cli.codes import ERROR, RefusedError, forced
@@ -96,6 +97,29 @@ def url_of(listening: socket.socket, root_path: str) -> str:
     return f"http://{f'[{host}]' if ':' in host else host}:{port}{root_path}"
 
 
+class Below:
+    """An app that is offered under a prefix, by a proxy that cuts it off, or one that does not.
+
+    Args:
+        app: the app.
+        prefix: such as "/ops".
+    """
+
+    def __init__(self, app: Any, prefix: str) -> None:
+        self._app = app
+        self._prefix = prefix
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Pass a request on, its path as ASGI has it: with the prefix, which `root_path` names."""
+        if scope["type"] == "http":
+            prefix = self._prefix
+            if scope["path"] != prefix and not scope["path"].startswith(f"{prefix}/"):
+                raw = scope.get("raw_path") or quote(scope["path"]).encode()
+                scope = {**scope, "path": prefix + scope["path"], "raw_path": quote(prefix).encode() + raw}
+            scope = {**scope, "root_path": prefix}
+        await self._app(scope, receive, send)
+
+
 def serve(app: Any, listening: socket.socket, root_path: str, *, ended: Callable[[], None] = lambda: None) -> None:
     """Serve until told to end; `ended` is called when the first signal comes."""
     import uvicorn
@@ -106,7 +130,7 @@ def serve(app: Any, listening: socket.socket, root_path: str, *, ended: Callable
             yield  # they are ours: uvicorn would raise them once more at its end
 
     server = Server(uvicorn.Config(
-        app, log_level="warning", access_log=False, root_path=root_path, ws="none", lifespan="auto",
+        Below(app, root_path) if root_path else app, log_level="warning", access_log=False, ws="none",
         timeout_graceful_shutdown=_GRACE_SECS,
     ))  # fmt: skip
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command, examples="""
 sayiir server --url sqlite:///orders.db
-sayiir server shop.flows:orders --url postgresql://app@db/orders --bind 0.0.0.0:8787 --token "$SECRET"
+sayiir server shop.flows:orders --bind 0.0.0.0:8787 --token "$SECRET"
 sayiir server --read-only --root-path /ops
 """)  # fmt: skip
 @click.argument("targets", metavar="[MODULE:ATTR...]", nargs=-1)

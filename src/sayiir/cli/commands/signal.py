@@ -68,7 +68,7 @@ def send(
             return Sent(instance_id=instance_id, signal=name, accepted=accepted)
 
         done = Refusals()
-        out.rows(form, done.through(names, act), _COLUMNS, lambda sent: sent["instance_id"], empty="no instances")
+        out.rows(form, done.through(names, act), _COLUMNS, lambda sent: sent["instance_id"], empty="")
         if dry_run:
             out.note("nothing was sent")
     sys.exit(done.code)
