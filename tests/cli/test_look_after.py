@@ -2,7 +2,6 @@
 
 import re
 import sqlite3
-import subprocess
 from contextlib import closing
 
 import psycopg

@@ -50,7 +50,7 @@ def test_list_as_lines_and_ids(place):
         (["since:1h", "id:waits"], ["waits-1"]),
         (["until:1h"], []),
         (["meta.team:shop floor"], ["waits-1", "failed-1", "done-1"]),
-        (["meta.team:\"shop floor\" status:failed"], ["failed-1"]),
+        (['meta.team:"shop floor" status:failed'], ["failed-1"]),
     ],
 )  # fmt: skip
 def test_the_words_of_the_filter(place, words, found):
