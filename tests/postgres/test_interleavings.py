@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -276,14 +277,14 @@ def sound(scene: Scene) -> None:
 
 @pytest.fixture(scope="module")
 def scenery(postgres):
-    with postgres.database() as url:
-        stores = [PostgresBackend(url, listen=False, acquire_timeout_secs=20) for _ in range(3)]
+    with postgres.database() as url, ExitStack() as stack:
+        stores = [
+            stack.enter_context(PostgresBackend(url, listen=False, acquire_timeout_secs=20)) for _ in range(3)
+        ]
         for store in stores:
             store.sweep()
         with psycopg.connect(url, autocommit=True) as watch:
             yield url, stores, Conductor(watch), watch
-        for store in stores:
-            store.close()
 
 
 @pytest.mark.parametrize("name", PAIRS)

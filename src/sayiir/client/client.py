@@ -15,6 +15,7 @@ from sayiir.core.values import encode
 from sayiir.flow.duration import Duration
 from sayiir.flow.typing import Default
 from sayiir.flow.workflow import Workflow
+from sayiir.runtime import traced
 from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_signal, short
 from sayiir.runtime.engine import output_or_error
 from sayiir.runtime.status import StatusName, WorkflowStatus, status_of
@@ -87,9 +88,9 @@ class WorkflowClient:
         """
         new = Intake(workflow, priority, self._backend.max_value_bytes).one(instance_id, input)
         if connection is not None:
-            policy = self._policy
+            policy, new = self._policy, traced.stamped(new)
             return status_of(self._backend.within(connection, lambda rows: submitted(rows, new, policy)))
-        return self._status_of(self._backend.create(new, self._policy, claim=False))
+        return self._status_of(traced.create(self._backend, new, self._policy, claim=False))
 
     def submit_many(
         self, workflow: Workflow[In, Any], items: Iterable[tuple[str, In]], *, priority: int | None = None
@@ -115,7 +116,8 @@ class WorkflowClient:
         [WorkflowStatus.InProgress(), WorkflowStatus.InProgress()]
         """
         news = Intake(workflow, priority, self._backend.max_value_bytes).many(items)
-        return [self._status_of(created) for created in self._backend.create_many(news, self._policy)] if news else []
+        made = traced.create_many(self._backend, news, self._policy) if news else []
+        return [self._status_of(created) for created in made]
 
     def cancel(self, instance_id: str, *, reason: str | None = None, cancelled_by: str | None = None) -> None:
         """Cancel an instance: at once, or when the task that runs has ended.
@@ -179,7 +181,7 @@ class WorkflowClient:
         raw = encode(payload, max_bytes=self._backend.max_value_bytes)
         name, signal = checked_id(instance_id), checked_signal(signal_name)
         if connection is None:
-            self._backend.send_signal(name, signal, raw, key)
+            traced.send_signal(self._backend, name, signal, raw, key)
         else:
             self._backend.within(connection, lambda rows: scripts.send_signal(rows, name, signal, raw, key))
 

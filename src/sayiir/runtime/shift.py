@@ -16,19 +16,22 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sayiir.core.program import TaskOp
 from sayiir.errors import BackendError, ClaimLostError, WorkflowError
+from sayiir.runtime import observe
 from sayiir.runtime.claimer import Claimer
 from sayiir.runtime.coroutines import Coroutines
 from sayiir.runtime.crew import Crew
 from sayiir.runtime.executor import Call, Release, Sleep
 from sayiir.runtime.heart import Chores, Heart
-from sayiir.runtime.invoke import GRACE_SECS, Outcome, call
+from sayiir.runtime.invoke import GRACE_SECS, Outcome, call, observed
 from sayiir.runtime.job import Job, Skill
 from sayiir.runtime.log import log
 from sayiir.runtime.slots import Slots
+from sayiir.runtime.tasklogs import Keeper
 from sayiir.runtime.trouble import Trouble
 from sayiir.runtime.writer import Writer
 from sayiir.store.port import Claim, Instance, Lane, Moved, Work
@@ -76,10 +79,14 @@ class Shift:
         self.writer = Writer(self, Trouble(store.clock, "write checkpoints", self.facts))
         self.heart = Heart(self, Trouble(store.clock, "keep its claims alive", self.facts))
         self.chores = Chores(self, Trouble(store.clock, "sweep up", self.facts))
+        self.keeper = None if plan.task_logs is None else Keeper(self, plan.task_logs)
         self.claimer = Claimer(self, Trouble(store.clock, "claim work", self.facts))
 
     def start(self) -> None:
         """Begin to work."""
+        observe.shifts.add(self)
+        if self.keeper is not None:
+            self.keeper.start()
         self.heart.start()
         self.chores.start()
         self.claimer.start()
@@ -140,6 +147,7 @@ class Shift:
             level, "worker %s: what task %r of instance %r did is refused: %s",
             self.worker_id, job.node, job.instance.instance_id, error, extra=job.facts(),
         )  # fmt: skip
+        observe.claim_lost(job.facts())
         self.drop(job)
 
     def _go_on(self, job: Job, claim: Claim) -> None:
@@ -189,7 +197,7 @@ class Shift:
 
             executor = executor_for(self.plan.executor, ask.op)
             if executor is not None:
-                return call_elsewhere(job, executor, ask.op, ask.value, ask.frame)
+                return observed(ask.frame, partial(call_elsewhere, job, executor, ask.op, ask.value, ask.frame))
         return call(job, ask.op, ask.value, ask.frame)
 
     def _broke(self, job: Job, error: BaseException) -> None:
@@ -233,6 +241,9 @@ class Shift:
         finally:
             for part in (self.writer, self.chores, self.crew, self.coroutines, self.heart):
                 part.stop()
+            if self.keeper is not None:
+                self.keeper.stop()
+            observe.shifts.discard(self)
             self.done.set()
 
     def _wait(self, seconds: float, *, unless_now: bool) -> None:

@@ -37,6 +37,10 @@ class Slots:
         limit = self._limits.coroutines if is_async else self._limits.sync
         return max(0, min(limit - self._used[is_async], self._limits.together - sum(self._used)))
 
+    def used(self, is_async: bool) -> int:
+        """Return how many slots of a kind are taken."""
+        return self._used[is_async]
+
     def take(self, job: Job, is_async: bool) -> bool:
         """Give the job a slot of a kind; False when none is free."""
         with self.changed:

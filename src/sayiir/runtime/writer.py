@@ -10,6 +10,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from sayiir.errors import ClaimLostError
+from sayiir.runtime import observe
 from sayiir.runtime.executor import STOPPED, Release, Write
 from sayiir.store.port import Order
 
@@ -89,10 +90,19 @@ class Writer:
                     self._shift.ended(job, STOPPED)
                 items = [item for item in items if type(item[1]) is not Release]
             orders = [Order(ask.fence, ask.move, ask.consume) for _, ask in items if isinstance(ask, Write)]
-            answers = self._store.checkpoint_many(orders) if orders else []
+            answers = self._checkpoint(orders) if orders else []
         except Exception as error:  # noqa: BLE001 -- the thread must live; it is logged with the trouble
             return items, error
         return self._deliver(items, answers)
+
+    def _checkpoint(self, orders: list[Order]) -> list[Moved | Exception]:
+        if not observe.watchers:
+            return self._store.checkpoint_many(orders)
+        clock = self._store.clock
+        began = clock.monotonic()
+        answers = self._store.checkpoint_many(orders)
+        observe.checkpointed(clock.monotonic() - began, len(orders))
+        return answers
 
     def _deliver(self, items: list[Item], answers: list[Moved | Exception]) -> tuple[list[Item], Exception | None]:
         going: list[Job] = []

@@ -219,7 +219,7 @@ class HotWrites(Group):
     def close(self) -> None:
         """Close the connection when nobody is using it."""
         with self._seat:
-            self._own.drop()
+            self._own.close()
 
 
 def _steps(entries: list[Entry]) -> tuple[str]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 
+from sayiir.errors import BackendError
 from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
 
 T = TypeVar("T")
@@ -25,13 +26,17 @@ class OwnConnection:
         self._links = links
         self._mutex = threading.Lock()
         self._connection: Connected | None = None
+        self._closed = False
 
     def get(self) -> Connected:
         """Return the connection; only for who is alone with it.
 
         Raises:
             psycopg.Error: it cannot be opened.
+            BackendError: it was closed for good.
         """
+        if self._closed:
+            raise BackendError(f"the backend of {self._links.shown} was closed meanwhile; open another PostgresBackend")
         if self._connection is None:
             self._connection = self._links.connect(self._ready)
         return self._connection
@@ -74,7 +79,8 @@ class OwnConnection:
                     raise
 
     def close(self) -> None:
-        """Close the connection when nobody is using it."""
+        """Close the connection when nobody is using it; it is not opened again."""
+        self._closed = True
         with self._mutex:
             self.drop()
 

@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -33,11 +34,14 @@ class Presence:
         channel: the channel of notices.
         lock_class: the first half of the lock's key.
         listen: whether notices are wanted.
+        on_beat: called after each beat that the database took.
     """
 
     def __init__(
-        self, links: Links, hints: RemoteHints, name: str, sql: Any, channel: str, lock_class: int, *, listen: bool
-    ) -> None:
+        self, links: Links, hints: RemoteHints, name: str, sql: Any, channel: str, lock_class: int, *, listen: bool,
+        on_beat: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._on_beat = on_beat
         self._links = links
         self._hints = hints
         self._name = name
@@ -66,8 +70,13 @@ class Presence:
                 self._thread = threading.Thread(
                     target=self._keep, args=(connection,), name="sayiir-presence", daemon=True
                 )
+                try:
+                    self._thread.start()
+                except BaseException:
+                    connection.close()
+                    self._thread = None
+                    raise
                 self.owner = owner
-                self._thread.start()
         return self.owner
 
     def _arrive(self) -> tuple[Connected, int]:
@@ -103,6 +112,7 @@ class Presence:
                     if connection is None:
                         connection = self._return()
                     self._beat(connection)
+                    self._on_beat()
                     self._hear(connection)
                 except (psycopg.Error, OSError) as error:
                     self._lost(connection, error)

@@ -52,7 +52,7 @@ STRUCTURE = "SELECT structure FROM @definitions WHERE workflow_id = %s AND defin
 # A token with the newest line that moved it since its row was written.
 _TOKEN = """SELECT t.instance, t.number, t.state, t.node, t.ref, t.step, t.attempt, t.iteration, t.crashes, t.keys,
     t.parent, t.due_at, t.signal, t.owner, t.epoch, t.until, t.moved_at, t.definition, t.tags, t.priority, t.wake_at,
-    n.ref, n.next, n.finished_at FROM @tokens t LEFT JOIN LATERAL (SELECT ref, next, finished_at FROM @results
+    t.avoid, n.ref, n.next, n.finished_at FROM @tokens t LEFT JOIN LATERAL (SELECT ref, next, finished_at FROM @results
         WHERE instance = t.instance AND ref > (t.number::bigint << 32 | t.step) AND ref < (t.number::bigint + 1) << 32
         ORDER BY ref DESC LIMIT 1) n ON true WHERE """
 LOCK_TOKENS = "SELECT 1 FROM @tokens WHERE instance = %s ORDER BY number FOR UPDATE"
@@ -61,11 +61,13 @@ LOCK_TOKEN = "SELECT 1 FROM @tokens WHERE instance = %s AND number = %s FOR UPDA
 ONE_TOKEN = _TOKEN + "t.instance = %s AND t.number = %s"
 OWNED = "SELECT instance, number FROM @tokens WHERE owner = %s ORDER BY instance, number"
 ADD_TOKEN = """INSERT INTO @tokens (state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
-    signal, owner, epoch, until, moved_at, definition, tags, priority, wake_at, instance, number)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+    signal, owner, epoch, until, moved_at, definition, tags, priority, wake_at, avoid, instance,
+    number)
+    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
 SAVE_TOKEN = """UPDATE @tokens SET state = %s, node = %s, ref = %s, step = %s, attempt = %s, iteration = %s,
     crashes = %s, keys = %s, parent = %s, due_at = %s, signal = %s, owner = %s, epoch = %s, until = %s, moved_at = %s,
-    definition = %s, tags = %s, priority = %s, wake_at = %s WHERE instance = %s AND number = %s"""
+    definition = %s, tags = %s, priority = %s, wake_at = %s, avoid = %s
+    WHERE instance = %s AND number = %s"""
 MARK_TOKENS = "UPDATE @tokens SET requested = %s, wake_at = NULL WHERE instance = %s"
 DROP_TOKENS = "DELETE FROM @tokens WHERE instance = %s"
 DROP_BRANCHES = "DELETE FROM @tokens WHERE instance = %s AND parent = %s"
@@ -81,12 +83,19 @@ DUE = """SELECT d.instance, d.number FROM json_to_recordset(%(lanes)s) AS l (def
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT instance, number, wake_at FROM @tokens
         WHERE definition = l.definition AND tags = l.tags AND priority = p.priority AND wake_at <= %(now)s
-        AND (crashes = 0 OR %(suspects)s) ORDER BY wake_at LIMIT %(limit)s) d
+        AND (crashes = 0 OR %(suspects)s) AND (avoid IS NULL OR avoid <> %(owner)s OR wake_at <= %(now)s - %(grace)s)
+        ORDER BY wake_at LIMIT %(limit)s) d
     ORDER BY d.wake_at + p.priority * %(aging)s, d.instance, d.number LIMIT %(limit)s"""
-NEXT_WAKE = """SELECT min(w.wake_at) FROM json_to_recordset(%s) AS l (definition integer, tags text)
+# The first of each; and if that is left to others for a moment, whatever comes before this moment is over.
+NEXT_WAKE = """SELECT min(least(w.wake_at + %(grace)s, n.wake_at)), @clock_micros()
+    FROM json_to_recordset(%(lanes)s) AS l (definition integer, tags text)
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = p.priority
-        AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1) w"""
+        AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1) w
+    LEFT JOIN LATERAL (
+        SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = p.priority
+        AND wake_at >= w.wake_at AND wake_at < w.wake_at + %(grace)s AND (avoid IS NULL OR avoid <> %(owner)s)
+        ORDER BY wake_at LIMIT 1) n ON true"""
 
 ADD_RECORD = "INSERT INTO @results VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 RECORDS = """SELECT ref, node, kind, iteration, attempt, status, output, parts, source, error, worker, started_at,
@@ -97,8 +106,14 @@ SUPERSEDE = "UPDATE @results SET superseded = true WHERE instance = %s AND ref =
 
 OLDEST_SIGNAL = """SELECT id, name, payload, sent_at FROM @signals
     WHERE instance_id = %s AND name = %s AND consumed_at IS NULL ORDER BY id LIMIT 1"""
-ADD_SIGNAL = """INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at) VALUES (%s, %s, %s, %s, %s)
-    ON CONFLICT DO NOTHING"""
+ADD_SIGNAL = """INSERT INTO @signals (instance_id, name, payload, dedup_key, sent_at, early)
+    VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+# Instances that are not here yet will see the signal, which is: only those that are may sleep over it.
+EARLY = """SELECT s.id, s.instance_id, s.name, i.number IS NOT NULL FROM (
+        SELECT id, instance_id, name FROM @signals WHERE early ORDER BY id LIMIT 1000) s
+    LEFT JOIN @instances i ON i.instance_id = s.instance_id ORDER BY i.number"""
+NOT_EARLY = """UPDATE @signals SET early = false WHERE id IN (
+        SELECT id FROM @signals WHERE id = ANY(%s) ORDER BY id FOR NO KEY UPDATE SKIP LOCKED)"""
 # One with a dedup key stays, emptied, or a late duplicate would be a new signal.
 EMPTY_SIGNAL = """UPDATE @signals SET consumed_at = %s, payload = 'null'
     WHERE id = %s AND instance_id = %s AND consumed_at IS NULL AND dedup_key IS NOT NULL"""
@@ -108,11 +123,16 @@ DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
 # Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
 OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s
     AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'"""
+# Whether there is anything to sweep up: most often not.
+LEFT_BEHIND = """SELECT EXISTS (SELECT 1 FROM @owners WHERE beat_at < @clock_micros() - %s
+        AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'),
+    EXISTS (SELECT 1 FROM @signals WHERE early)"""
 OWNER_NAME = "SELECT name FROM @owners WHERE owner = %s"
 ADD_OWNER = """INSERT INTO @owners (name, started_at, beat_at, locked)
     VALUES (%s, @clock_micros(), @clock_micros(), %s) RETURNING owner"""
 ADD_OWNER_AGAIN = """INSERT INTO @owners (owner, name, started_at, beat_at, locked)
     VALUES (%s, %s, @clock_micros(), @clock_micros(), %s) ON CONFLICT DO NOTHING"""
+COMPANY = "SELECT EXISTS (SELECT 1 FROM @owners WHERE owner <> %s AND beat_at > %s)"
 KEEP_OWNER = "UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %s"
 BEAT = "UPDATE @owners SET beat_at = %s WHERE owner = %s"
 DROP_OWNER = "DELETE FROM @owners WHERE owner = %s"
@@ -225,6 +245,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
                 crashes = 0 AND state IN ('ready', 'standing') AS easy FROM @tokens
             WHERE definition = l.definition AND tags = l.tags AND priority = p.priority
             AND wake_at <= (SELECT now FROM c) AND (crashes = 0 OR %(suspects)s::boolean)
+            AND (avoid IS NULL OR avoid <> %(owner)s::integer OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)
             ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d
         ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),
     taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint, epoch = t.epoch + 1,
@@ -238,8 +259,9 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     LEFT JOIN @instances i ON i.number = t.instance
     LEFT JOIN @results r ON r.instance = t.instance AND r.ref = t.ref AND t.ref <> 0
     ORDER BY f.urgency, f.instance, f.number"""
-# Claims whose answer was lost: given out, and nobody knows of them.
-FORGOTTEN = "SELECT instance, number, epoch FROM @tokens WHERE owner = %s AND until - moved_at = ANY(%s)"
+# Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
+FORGOTTEN = """SELECT instance, number, epoch FROM @tokens
+    WHERE owner = %s AND (until - moved_at = ANY(%s::bigint[]) OR moved_at = ANY(%s::bigint[]))"""
 _BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
             SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer, epoch bigint)
             ORDER BY instance, token) g

@@ -134,11 +134,12 @@ class PostgresBackend(ScriptedStore):
         channel = f"sayiir_{schema}"
         if listen and not self._links.pooled:
             self.hints.teller = Teller(self._links, channel)
+        self._claims = Claims(self._links, self._shared, self._note_time)
         self._presence = Presence(
-            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen
-        )
+            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen,
+            on_beat=self._claims.give_back_beside,
+        )  # fmt: skip
         self._hot = HotWrites(self._links, self._shared)
-        self._claims = Claims(self._links, self._shared)
         self._creation = Creation(self._links, self._shared, self._claims.give_back_later)
 
     def _migrate(self) -> None:
@@ -174,6 +175,7 @@ class PostgresBackend(ScriptedStore):
             self._note_time(now)
             return script(PostgresRows(connection, self._shared, now, write=True))
 
+        self._claims.give_back()  # or what is in doubt could be written again, upon what it has done already
         return self._links.transact(run)
 
     def _write_many(self, work: list[Callable[[Any], T]]) -> list[T | Exception]:
@@ -256,7 +258,6 @@ class PostgresBackend(ScriptedStore):
     def claim(self, instance_id: str, definition_hash: str, structure: str) -> Any:
         """Claim what can move (see the port)."""
         self._present()
-        self._claims.give_back()
         return super().claim(instance_id, definition_hash, structure)
 
     def release(self, fences: list[Fence]) -> None:
@@ -281,7 +282,7 @@ class PostgresBackend(ScriptedStore):
             for work in found.values():
                 if isinstance(work, Unreadable):
                     self._write(lambda rows, bad=work: scripts.give_up(rows, bad.fence, bad.error))  # type: ignore[misc]
-            next_at = None if full else self._read(lambda rows: rows.next_wake(lanes))
+            next_at = None if full else self._claims.next_wake(lanes)
         except BaseException:
             self._claims.give_back_later(fence_of(work) for work in found.values() if work is not None)
             raise
@@ -349,8 +350,10 @@ class PostgresBackend(ScriptedStore):
         """Free what the dead have left (see the port)."""
         self._present()
         self._claims.give_back()
-        self._write(lambda rows: rows.drop_marks())
-        return super().sweep(max_crashes=max_crashes)
+        silent, untidy = self._claims.left_behind()
+        if untidy and self._write(lambda rows: rows.tidy()):
+            self.hints.notify()
+        return super().sweep(max_crashes=max_crashes) if silent else 0
 
     def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
         """Buffer a signal (see the port)."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from typing import Any
 
 import msgspec
 
@@ -11,7 +12,6 @@ from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.store.columns import (
     instance_of,
-    is_plain,
     keys_text,
     record_of,
     record_values,
@@ -22,7 +22,7 @@ from sayiir.store.columns import (
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
-from sayiir.store.scripts.basis import MICROS
+from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.sqlite import sql
 from sayiir.store.sqlite.observe import SqliteObserving
@@ -53,6 +53,9 @@ class SqliteRows(SqliteObserving):
         row = self._execute("SELECT name FROM sayiir_owners WHERE owner = ?", (owner,)).fetchone()
         return None if row is None else str(row[0])
 
+    def in_company(self) -> bool:
+        return any(owner.owner != self.owner and self.alive(owner.owner) for owner in self.owners())
+
     def instance(self, instance_id: str) -> Instance | None:
         row = self._execute(sql.BY_ID, (instance_id,)).fetchone()
         return None if row is None else instance_of(row)
@@ -65,6 +68,7 @@ class SqliteRows(SqliteObserving):
         definition, number = self.add_definition(new.definition), self._numbers.next(above)
         values = (
             new.instance_id, definition, stored(new.input), now, now, stored(new.metadata), new.priority,
+            new.trace,
         )  # fmt: skip
         while True:
             try:
@@ -77,6 +81,7 @@ class SqliteRows(SqliteObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -169,12 +174,7 @@ class SqliteRows(SqliteObserving):
         self._execute(sql.SAVE_TOKEN, token_values(token))
 
     def step(self, fence: Fence, move: Move) -> bool:
-        position, records = move.position, move.records
-        if is_plain(move):
-            line = record_values(fence.instance, records[0], position.node)
-            held = (fence.instance, fence.token, fence.epoch, keys_text(position.keys))
-            if self._execute(sql.STEP, line + held).rowcount == 1:
-                return True
+        position = move.position
         cursor = self._execute(
             sql.STEP_TOKEN,
             (
@@ -184,8 +184,12 @@ class SqliteRows(SqliteObserving):
         )  # fmt: skip
         if cursor.rowcount != 1:
             return False
-        self.add_records(fence.instance, records)
+        self.add_records(fence.instance, move.records)
         return True
+
+    def add_step(self, values: tuple[Any, ...]) -> bool:
+        """Write a plain step by its line and its fence; False when the fence or the token is not as expected."""
+        return self._execute(sql.STEP, values).rowcount == 1
 
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         if fence.token:
@@ -223,7 +227,7 @@ class SqliteRows(SqliteObserving):
         found: list[tuple[float, int, int]] = []
         for lane in lanes:
             for priority in PRIORITIES:
-                key = lane.definition, lane.tags, priority, now, suspects, limit
+                key = lane.definition, lane.tags, priority, now, suspects, self.owner, now - GRACE, limit
                 # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
                 found += [
                     (wake_at + priority * aging * MICROS, instance, token)
@@ -234,8 +238,14 @@ class SqliteRows(SqliteObserving):
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
         keys = [(lane.definition, lane.tags, priority) for lane in lanes for priority in PRIORITIES]
-        wakes = [self._execute(sql.NEXT_WAKE, key).fetchone()[0] for key in keys]
-        return min((wake for wake in wakes if wake is not None), default=None)
+        wakes: list[int] = []
+        for key in keys:
+            for wake_at, avoid in self._execute(sql.NEXT_WAKE, key):
+                wakes.append(wake_at)
+                if avoid == self.owner:
+                    (sooner,) = self._execute(sql.WAKE_BEFORE, (*key, wake_at + GRACE, avoid)).fetchone()
+                    wakes[-1] = wake_at + GRACE if sooner is None else sooner
+        return min(wakes, default=None)
 
     def wake_awaiting(self, number: int, signal: str, now: int) -> None:
         self._execute(

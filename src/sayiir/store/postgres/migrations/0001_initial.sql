@@ -69,6 +69,7 @@ CREATE TABLE tokens (
     tags text NOT NULL,
     priority smallint NOT NULL,
     wake_at bigint,
+    avoid integer,
     requested boolean NOT NULL DEFAULT false,
     PRIMARY KEY (instance, number)
 ) WITH (
@@ -104,7 +105,8 @@ CREATE TABLE results (
     PRIMARY KEY (instance, ref)
 );
 
--- First in, first out for each instance and name. Keyed by id, since a signal may come before its instance.
+-- First in, first out for each instance and name. Keyed by id, since a signal may come before its instance. It is `early`
+-- until somebody has looked whether its instance was created, and parked without seeing it, before it was committed.
 CREATE TABLE signals (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     instance_id text COLLATE "C" NOT NULL,
@@ -112,8 +114,10 @@ CREATE TABLE signals (
     payload text NOT NULL,
     dedup_key text,
     sent_at bigint NOT NULL,
-    consumed_at bigint
+    consumed_at bigint,
+    early boolean NOT NULL DEFAULT false
 );
+CREATE INDEX signals_early ON signals (id) WHERE early;
 CREATE INDEX signals_waiting ON signals (instance_id, name, id) WHERE consumed_at IS NULL;
 CREATE UNIQUE INDEX signals_dedup ON signals (instance_id, name, dedup_key) WHERE dedup_key IS NOT NULL;
 
