@@ -296,8 +296,7 @@ def _no_worker(token: Token, facts: Facts, same: list[WorkerRow]) -> Why:
         evidence.append(("live workers", _names(facts.workers)))
         return Why(
             "no_worker",
-            f"No live worker has workflow {instance.workflow_id!r}; "
-            f"{plural(len(facts.workers), 'live worker')} move others.",
+            f"No live worker has workflow {instance.workflow_id!r}: {plural(len(facts.workers), 'worker')} live, none with it.",
             tuple(evidence), f"start a worker that has workflow {instance.workflow_id!r}",
         )  # fmt: skip
     hashes = sorted({one for worker in same for name, one in worker.workflows if name == instance.workflow_id})
@@ -305,8 +304,8 @@ def _no_worker(token: Token, facts: Facts, same: list[WorkerRow]) -> Why:
     evidence += [("they have", one) for one in hashes[:5]]
     evidence.append(("live workers", _names(same)))
     return Why(
-        "no_worker", f"No live worker has workflow {instance.workflow_id!r} with definition {wanted}; "
-        f"{plural(len(same), 'live worker')} of this workflow have {shown}.", tuple(evidence),
+        "no_worker", f"No live worker has workflow {instance.workflow_id!r} with definition {wanted}; those that have the "
+        f"workflow ({len(same)} live) have {shown}.", tuple(evidence),
         "start a worker with the version of the code that this instance was submitted with, beside the new one",
     )  # fmt: skip
 

@@ -13,7 +13,7 @@ import msgspec
 
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Record
-from sayiir.store.port import Instance, Query, Token
+from sayiir.store.port import Instance, Query, Store, Token
 
 T = TypeVar("T")
 SCAN = 10_000
@@ -203,3 +203,7 @@ class Observed(Protocol):
     def faults(self) -> list[str]:
         """Return what is wrong with the stored data; empty when it is sound. May take long."""
         ...
+
+
+class ObservedStore(Store, Observed, Protocol):
+    """A store with all that faces need."""
