@@ -172,3 +172,26 @@ def test_bash_takes_the_script(tmp_path):
     script = run("completion", "bash", cwd=ROOT).stdout
     done = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def shell_lines():
+    for page in (ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))):
+        for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
+            for line in block.replace("\\\n", " ").splitlines():
+                for call in re.findall(r"(?:^|\| |\$\()(sayiir [^|#&]+)", line):
+                    yield page.name, call.strip().rstrip(")\"")
+
+
+@pytest.mark.parametrize(("page", "call"), list(shell_lines()))
+def test_what_pages_say_to_a_shell_is_understood(page, call, monkeypatch):
+    monkeypatch.setenv("SAYIIR_URL", "sqlite:///orders.db")
+    words = shlex.split(call)[1:]
+    context = click.Context(sayiir, info_name="sayiir")
+    command = sayiir
+    while isinstance(command, LazyGroup) and words:
+        if isinstance(command, Default) and words[0] not in command.entries:
+            command = command.command_itself
+            break
+        command = command.get_command(context, words.pop(0))
+    assert command is not None
+    assert command.make_context("sayiir", words) is not None

@@ -145,3 +145,31 @@ def test_watching_in_a_pipe_is_left_alike(sqlite_url):
         out, err = process.communicate()
         timer.cancel()
     assert (process.returncode, err) == (130, "waits-1 goes on; look again: sayiir instance watch waits-1\n")
+
+
+def test_json_and_ids_do_nothing_to_a_terminal(tmp_path):
+    from tests.cli.shop import quick
+
+    url, name = f"sqlite:///{tmp_path}/bad.db", "a\x9b2J\u202eb\x1b[2J"
+    with connect(url) as backend:
+        WorkflowClient(backend).submit(quick, name, "\x9b")
+    for form in ("json", "jsonl", "ids"):
+        raw = shown("instance", "show", name, "-o", form, "--url", url).raw
+        assert not set(raw) & set("\x1b\x9b\u202e"), form
+    raw = subprocess.run(
+        [sys.executable, "-m", "sayiir.cli", "instance", "list", "-o", "ids", "--url", url], cwd=ROOT, env=environment(),
+        capture_output=True,
+    ).stdout  # fmt: skip
+    assert raw.decode() == f"{name}\n"
+
+
+def test_a_reader_that_has_seen_enough(sqlite_url):
+    with connect(sqlite_url) as backend:
+        from tests.cli.shop import quick
+
+        WorkflowClient(backend).submit_many(quick, [(f"many-{number}", None) for number in range(3000)])
+    command = [sys.executable, "-m", "sayiir.cli", "instance", "list", "--all", "-o", "jsonl", "--url", sqlite_url]
+    with subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout.readline().startswith('{"instance_id":')
+        process.stdout.close()
+        assert process.stderr.read() == ""

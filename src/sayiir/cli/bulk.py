@@ -148,7 +148,7 @@ def _printed(total: BulkResult, form: out.Form) -> int:
         out.json(total)
     elif form == "ids":
         for instance_id, _ in total.refused:
-            click.echo(instance_id)
+            out.name(instance_id)
     elif form in {"table", "wide"}:
         did = "would be done" if total.dry_run else "done"
         out.facts([("action", total.action), ("matched", total.matched), (did, str(total.done)),

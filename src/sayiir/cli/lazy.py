@@ -14,6 +14,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from sayiir.cli.codes import INTERRUPTED, RefusedError, code_of, one_line
+from sayiir.cli.out import harmless
 
 Entries: TypeAlias = Mapping[str, tuple[str, str]]
 """Name of a command → ("module:attr" below `sayiir.cli.commands`, its short help)."""
@@ -133,5 +134,5 @@ class Root(LazyGroup):
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
         except (RefusedError, WorkflowError, ValueError) as error:
-            click.echo(f"sayiir: {one_line(error)}", err=True)
+            click.echo(f"sayiir: {harmless(one_line(error))}", err=True)
             ctx.exit(code_of(error))

@@ -25,6 +25,8 @@ _COLOURS = {
 }  # fmt: skip
 _HARMLESS = dict.fromkeys((*range(32), *range(127, 160), *range(8234, 8239), *range(8294, 8298)), "�")
 
+_ESCAPES = {number: f"\\u{number:04x}" for number in _HARMLESS if number > 32}
+
 
 class Column(NamedTuple, Generic[T]):
     """A column of a table.
@@ -69,7 +71,7 @@ def rows(
             line(item)
     elif form == "ids":
         for item in items:
-            click.echo(ident(item))
+            name(ident(item))
     elif form == "json":
         json(envelope(list(items)))
     else:
@@ -94,7 +96,7 @@ def one(form: Form, value: Any, ident: str, sheet: Callable[[bool], Iterable[tup
     if form == "jsonl":
         line(value)
     elif form == "ids":
-        click.echo(ident)
+        name(ident)
     elif form == "json":
         json(value)
     else:
@@ -113,12 +115,17 @@ def facts(pairs: Iterable[tuple[str, object]]) -> None:
 
 def json(value: Any) -> None:
     """Print JSON for people and programs."""
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2).decode())
+    _json(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 def line(value: Any) -> None:
     """Print JSON on one line, at once."""
-    click.echo(msgspec.json.encode(value).decode())
+    _json(msgspec.json.encode(value))
+
+
+def name(ident: str) -> None:
+    """Print an id as it is; on a terminal, made harmless."""
+    click.echo(harmless(ident) if on_terminal() else ident, color=True)  # else click leaves parts of it out
 
 
 def note(text: str) -> None:
@@ -167,6 +174,12 @@ def _styled(text: str, style: str | None) -> str:
     words = style.split()
     colour = next((word for word in words if word not in ("bold", "dim")), None)
     return click.style(text, fg=colour, bold="bold" in words or None, dim="dim" in words or None)
+
+
+def _json(raw: bytes) -> None:
+    text = raw.decode()
+    # JSON has escapes of its own below 32; the others that a terminal may take for commands get theirs here.
+    click.echo(text.translate(_ESCAPES) if on_terminal() else text)
 
 
 def _table(columns: Sequence[Column[Any]], cells: list[list[str]]) -> None:

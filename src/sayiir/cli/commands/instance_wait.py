@@ -102,5 +102,5 @@ def watched(link: Link, instance_id: str, timeout: float | None, form: out.Form)
     if form in {"table", "wide"}:
         return told(link, view, form, patience=0)
     if form == "ids":
-        click.echo(instance_id)
+        out.name(instance_id)
     return _ENDINGS[view.row.status]
