@@ -179,7 +179,7 @@ def shell_lines():
         for block in re.findall(r"^```sh\n(.*?)^```$", page.read_text("utf-8"), re.M | re.S):
             for line in block.replace("\\\n", " ").splitlines():
                 for call in re.findall(r"(?:^|\| |\$\()(sayiir [^|#&]+)", line):
-                    yield page.name, call.strip().rstrip(")\"")
+                    yield page.name, call.strip().rstrip(')"')
 
 
 @pytest.mark.parametrize(("page", "call"), list(shell_lines()))

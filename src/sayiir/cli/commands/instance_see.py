@@ -44,7 +44,7 @@ def list_(
 ) -> None:
     """List instances, the newest first."""
     with place.open() as link:
-        pages = _Pages(link, filter_of(where), None if everything else limit, cursor)
+        pages = Pages(link, filter_of(where), None if everything else limit, cursor)
         out.rows(
             form, pages, INSTANCES, lambda row: row.instance_id,
             empty="no instances" + (" fit; sayiir instance list shows all" if where else " yet; sayiir submit makes one"),
@@ -57,7 +57,7 @@ def list_(
 list_.help = f"{list_.help}\n\n{_FILTER}"
 
 
-class _Pages:
+class Pages:
     """The rows of one page after another; `next` is where the last one that was read ended."""
 
     def __init__(self, link: Link, where: str, limit: int | None, cursor: str | None) -> None:

@@ -9,7 +9,7 @@ import click
 
 from sayiir.cli import out
 from sayiir.cli.bulk import Refusals, check_selection, selected
-from sayiir.cli.commands.instance_see import _Pages
+from sayiir.cli.commands.instance_see import Pages
 from sayiir.cli.given import confirmed, read_ids, read_json
 from sayiir.cli.lazy import Command, LazyGroup
 from sayiir.cli.out import Column
@@ -59,7 +59,7 @@ def send(
         raise click.UsageError("stdin cannot be both the ids and the payload; use --payload @file")
     raw = read_json(payload, "--payload")
     with place.open() as link:
-        names = list(read_ids(ids)) if where is None else [row.instance_id for row in _Pages(link, where, None, None)]
+        names = list(read_ids(ids)) if where is None else [row.instance_id for row in Pages(link, where, None, None)]
         if where is not None and not dry_run:
             confirmed(f"send {name} to {len(names)} instances that fit {where!r}?", yes=yes)
 
