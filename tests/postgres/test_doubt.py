@@ -7,6 +7,9 @@ import threading
 import pytest
 
 from sayiir import BackendError, Flow, WorkflowClient
+from sayiir.core.plan import RUN
+from sayiir.core.records import Move, Position, Record, ref_of
+from sayiir.store.port import Order
 from sayiir.store.postgres import PostgresBackend
 from tests.postgres.common import ask, begin, claims, lanes, opened, works
 from tests.servers.ground import PATIENCE, until
@@ -112,14 +115,72 @@ def test_an_interrupted_commit_keeps_no_claim(store, other, pg_url, monkeypatch)
     assert main.complete().kind == "finished"
 
 
-def test_a_signal_that_was_consumed_in_doubt_is_not_awaited_again(store, other, pg_url, in_doubt):
+@pytest.fixture
+def unanswered(store, proxy, monkeypatch):
+    """Let a hot statement be done and its answer be lost, and the server be away until the call has failed."""
+    drop = store._hot._own.drop
+
+    def away():
+        proxy.stall()
+        proxy.cut()
+        drop()
+
+    def call(statement, what):
+        happened = proxy.lose_next_answer(statement)
+        with monkeypatch.context() as patched:
+            patched.setattr(store._hot._own, "drop", away)
+            with pytest.raises(BackendError):
+                what()
+        assert happened.is_set()
+        proxy.resume()
+        proxy.cut()
+
+    return call
+
+
+def test_a_signal_that_was_consumed_in_doubt_is_not_awaited_again(store, pg_url, unanswered):
+    """Whoever got no answer asks again, as a worker does until it has one."""
     hand = begin(store)
     store.send_signal("a", "go", b"1")
     signal = hand.await_signal("go").signal
-    in_doubt(lambda: hand.consume(signal))
-    (after,) = given_back(other, pg_url)
-    assert (after.position.node, after.claim.value) == ("next", b"1")
-    assert hand.beat().lost
+    orders = [Order(hand.fence, arrived(hand, signal), signal)]
+    unanswered(b"going AS MATERIALIZED", lambda: raised(store.checkpoint_many(orders)))
+    (moved,) = store.checkpoint_many(orders)
+    assert moved.kind == "continue"
+    assert ask(pg_url, "SELECT node, state FROM sayiir.tokens") == [("next", "ready")]
+    assert ask(pg_url, "SELECT output FROM sayiir.results WHERE node = 'gate'") == [("1",)]
+
+
+def test_a_step_in_doubt_is_made_once(store, pg_url, unanswered):
+    hand = begin(store)
+    order = Order(hand.fence, stepped(hand))
+    unanswered(b'INTO "sayiir".results SELECT $1', lambda: raised(store.checkpoint_many([order])))
+    (moved,) = store.checkpoint_many([order])
+    assert moved.kind == "continue"
+    assert ask(pg_url, "SELECT count(*) FROM sayiir.results") == [(1,)]
+
+
+def arrived(hand, signal):
+    here = hand.position
+    record = Record(
+        ref_of(0, here.step + 1), here.node, "await_signal", output=signal.payload, source=here.ref, worker="me",
+        started_at=1, finished_at=2,
+    )  # fmt: skip
+    return Move((record,), Position("next", record.ref, here.step + 1), RUN)
+
+
+def stepped(hand):
+    here = hand.position
+    record = Record(
+        ref_of(0, here.step + 1), here.node, "task", output=b"2", source=here.ref, worker="me", started_at=1, finished_at=2
+    )
+    return Move((record,), Position("two", record.ref, here.step + 1), RUN)
+
+
+def raised(answers):
+    for answer in answers:
+        if isinstance(answer, Exception):
+            raise answer
 
 
 def test_a_worker_goes_on_after_a_join_in_doubt(store, proxy, pg_url, monkeypatch):

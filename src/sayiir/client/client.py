@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 
 from sayiir.client.query import KEEP, Page, Scalar, Wanted, find_all, find_page, purge
 from sayiir.client.results import task_name, task_result, timeline
-from sayiir.client.submit import Intake, submitted
+from sayiir.client.submit import Intakes, submitted
 from sayiir.core.loop import LoopResult
 from sayiir.core.values import encode
 from sayiir.flow.duration import Duration
@@ -51,6 +51,7 @@ class WorkflowClient:
     def __init__(self, backend: ScriptedStore, *, conflict_policy: ConflictPolicy | None = None) -> None:
         self._backend = checked_backend(backend)
         self._policy: ConflictPolicy = checked_policy(conflict_policy)
+        self._intakes = Intakes(self._backend.max_value_bytes)
 
     @property
     def backend(self) -> ScriptedStore:
@@ -86,7 +87,7 @@ class WorkflowClient:
             BackendError: the connection is not to this backend's database, or has no open transaction.
             ValueError: the id or priority is not allowed.
         """
-        new = Intake(workflow, priority, self._backend.max_value_bytes).one(instance_id, input)
+        new = self._intakes.of(workflow, priority).one(instance_id, input)
         if connection is not None:
             policy, new = self._policy, traced.stamped(new)
             return status_of(self._backend.within(connection, lambda rows: submitted(rows, new, policy)))
@@ -115,9 +116,8 @@ class WorkflowClient:
         >>> WorkflowClient(InMemoryBackend()).submit_many(wf, [("a", 1), ("b", 2)])
         [WorkflowStatus.InProgress(), WorkflowStatus.InProgress()]
         """
-        news = Intake(workflow, priority, self._backend.max_value_bytes).many(items)
-        made = traced.create_many(self._backend, news, self._policy) if news else []
-        return [self._status_of(created) for created in made]
+        news = self._intakes.of(workflow, priority).many(items)
+        return [self._status_of(one) for one in traced.create_many(self._backend, news, self._policy)] if news else []
 
     def cancel(self, instance_id: str, *, reason: str | None = None, cancelled_by: str | None = None) -> None:
         """Cancel an instance: at once, or when the task that runs has ended.

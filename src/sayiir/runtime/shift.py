@@ -68,14 +68,15 @@ class Shift:
         self.fatal: BaseException | None = None
         self.calls_here = plan.executor is None
         self.skills = {workflow.definition_hash: Skill(workflow, plan.tags) for workflow in workflows}
-        self.slots = Slots(plan.limits, store.clock)
+        only_sync = not any(skill.coroutines for skill in self.skills.values())
+        self.slots = Slots(plan.limits if only_sync else plan.limits.exact(), store.clock)
         self.jobs: dict[int, Job] = {}
         self.coroutines = Coroutines(self._deliver)
         self._context = contextvars.copy_context()
         if plan.claim_ttl != store.claim_ttl:
             store.use_claim_ttl(plan.claim_ttl)
         self.lanes = self.register()
-        self.crew: Crew[Job] = Crew("sayiir-task", plan.limits.sync + _SPARE_THREADS, self._advance)
+        self.crew: Crew[Job] = Crew("sayiir-task", plan.limits.sync + (0 if only_sync else _SPARE_THREADS), self._advance)
         self.writer = Writer(self, Trouble(store.clock, "write checkpoints", self.facts))
         self.heart = Heart(self, Trouble(store.clock, "keep its claims alive", self.facts))
         self.chores = Chores(self, Trouble(store.clock, "sweep up", self.facts))
@@ -177,8 +178,9 @@ class Shift:
                 if isinstance(ask, Sleep):
                     answer = None  # claimed when it was due, by the store's clock
                 elif not isinstance(ask, Call):
-                    self.writer.put(job, ask)
-                    return
+                    answer = self.writer.put(job, ask)
+                    if answer is None:
+                        return
                 elif ask.op.is_async and ask.op.metadata.isolation is None:
                     self.coroutines.begin(job, ask)
                     return

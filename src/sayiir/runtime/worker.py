@@ -273,7 +273,7 @@ def _count(name: str, value: Any) -> int:
 
 def _limits(concurrency: Any) -> Limits:
     if concurrency is None:
-        return Limits()
+        return Limits(ahead=True)
     if not isinstance(concurrency, Mapping):
         every = _count("concurrency", concurrency)
         return Limits(every, every, every)

@@ -20,7 +20,7 @@ _DESCRIPTION = (
 )
 
 
-def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
+def document(endpoints: Sequence[Endpoint], version: str) -> Any:
     """Return the document."""
     answers = [one.answer for one in endpoints if one.answer is not None]
     bodies = [one.body for one in endpoints if one.body is not None]
@@ -40,7 +40,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
         paths[one.path][one.method.lower()] = _operation(one, answer, body, problem, components)
     for one in queries:
         components.pop(one.__name__, None)
-    return {
+    return _modern({
         "openapi": "3.1.0",
         "info": {"title": "Sayiir", "version": version, "description": _DESCRIPTION, "license": {"name": "MIT"}},
         "servers": [{"url": Api.prefix}],
@@ -50,7 +50,19 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
             "schemas": components,
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
-    }
+    })
+
+
+def _modern(value: Any) -> Any:
+    """Return schemas with tuples as JSON Schema 2020-12, which OpenAPI 3.1 uses, writes them."""
+    if isinstance(value, list):
+        return [_modern(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    found = {name: _modern(inner) for name, inner in value.items()}
+    if isinstance(found.get("items"), list):
+        found["prefixItems"], found["items"] = found["items"], False
+    return found
 
 
 class _Told(msgspec.Struct):

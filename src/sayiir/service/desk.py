@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -16,7 +17,7 @@ from sayiir.service.model import Access, Action, InstanceRow, WorkerRow
 from sayiir.service.words import moment
 from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
-from sayiir.store.observe_port import OwnerFacts
+from sayiir.store.observe_port import OwnerFacts, Tallies
 from sayiir.store.port import Instance, View
 
 
@@ -44,6 +45,9 @@ class Desk:
         self.read_only = read_only
         self.mask = mask
         self.trace_url = trace_url
+        self._counting = threading.Lock()
+        self._counted: dict[str, tuple[int, float, Tallies]] = {}
+        """Counts of a moment ago: when they were made, and at which mark of changes."""
         self._known = {
             (one.workflow_id, one.definition_hash): one for one in (checked_workflow(given) for given in workflows)
         }

@@ -34,8 +34,11 @@ from sayiir.store.port import Query
 MAX_PAGE = 1000
 _FINISHED = 1000
 _RECENT = 50
-_LOOK_SECS = 0.05
+_LOOK_SECS = 0.03
 """How long a page looks on past instances that do not fit."""
+_LOOK_ROWS = 2000
+_COUNTS_SECS = 2.0
+_COUNTS_KEPT = 200
 
 
 class Lists(Desk):
@@ -71,10 +74,10 @@ class Lists(Desk):
         """Return a page, looking on for a moment where few of what is looked at fit."""
         clock = self.store.clock
         until = clock.monotonic() + _LOOK_SECS
-        found = self.store.page(query)
+        found = self.store.page(query, _LOOK_ROWS)
         while found.below is not None and len(found.instances) < query.limit and clock.monotonic() < until:
             left = query.limit - len(found.instances)
-            more = self.store.page(msgspec.structs.replace(query, limit=left, below=found.below))
+            more = self.store.page(msgspec.structs.replace(query, limit=left, below=found.below), _LOOK_ROWS)
             found = Found((*found.instances, *more.instances), more.below)
         return found
 
@@ -83,14 +86,36 @@ class Lists(Desk):
         self._allow(access, "facets")
         query = self._query(where)
         names = {known.number: known.workflow_id for known in self.store.definitions()}
-        by_status = self.store.tally(msgspec.structs.replace(query, statuses=None))
-        by_workflow = self.store.tally(msgspec.structs.replace(query, workflow_id=None))
+        by_status = self._tally(msgspec.structs.replace(query, statuses=None))
+        by_workflow = by_status
+        if query.workflow_id is not None:
+            by_workflow = self._tally(msgspec.structs.replace(query, statuses=None, workflow_id=None))
+        if query.statuses is not None:
+            chosen = tuple(tally for tally in by_workflow.tallies if tally.status in query.statuses)
+            by_workflow = Tallies(chosen, by_workflow.capped & set(query.statuses))
         counts = Counter[str]()
         for tally in by_workflow.tallies:
             counts[names.get(tally.definition, "?")] += tally.count
         capped = bool(by_workflow.capped & {tally.status for tally in by_workflow.tallies})
         ranked = sorted(counts.items(), key=lambda one: (-one[1], one[0]))
         return Facets(_status_counts(by_status), tuple(Count(name, count, capped) for name, count in ranked))
+
+    def _tally(self, query: Query) -> Tallies:
+        """Count, or say again what was counted a moment ago and cannot have changed here since."""
+        clock, mark = self.store.clock, self.store.hints.mark
+        # The time from which on is looked differs from call to call; a moment of it makes no difference.
+        after, before = _coarse(query.created_after), _coarse(query.created_before)
+        key = msgspec.structs.replace(query, created_after=after, created_before=before)
+        with self._counting:
+            kept = self._counted.get(text := repr(key))
+            if kept is not None and kept[0] == mark and clock.monotonic() - kept[1] < _COUNTS_SECS:
+                return kept[2]
+        found = self.store.tally(query)
+        with self._counting:
+            if len(self._counted) >= _COUNTS_KEPT:
+                self._counted.clear()
+            self._counted[text] = mark, clock.monotonic(), found
+        return found
 
     # --- workflows and workers ------------------------------------------------------------------------------------
 
@@ -120,7 +145,7 @@ class Lists(Desk):
         for name, _ in self._known:
             stored[name]  # also one of which no instance was ever submitted
         names = sorted(name for name in stored if only in (None, name))
-        tallies = self.store.tally(Query(statuses=(*UNFINISHED, State.FAILED, State.CANCELLED)))
+        tallies = self._tally(Query(statuses=(*UNFINISHED, State.FAILED, State.CANCELLED)))
         served = _served(row for row in worker_rows(self.store.owner_facts(), {}) if row.alive)
         return tuple(self._workflow(name, stored[name], tallies, served) for name in names)
 
@@ -128,7 +153,7 @@ class Lists(Desk):
         self, name: str, stored: list[Known], tallies: Tallies, served: dict[tuple[str, str], list[str]]
     ) -> WorkflowRow:
         numbers = {known.number for known in stored}
-        done = self.store.tally(Query(workflow_id=name, statuses=(State.COMPLETED,)))
+        done = self._tally(Query(workflow_id=name, statuses=(State.COMPLETED,)))
         mine = Tallies(
             (*(one for one in tallies.tallies if one.definition in numbers), *done.tallies), tallies.capped | done.capped
         )
@@ -220,6 +245,10 @@ class Lists(Desk):
         self._allow(access, "stats")
         alive = sum(row.alive for row in worker_rows(self.store.owner_facts(), {}))
         return {"backend": self.store.name, **self.store.figures(), "live_workers": alive}
+
+
+def _coarse(moment: int | None) -> int | None:
+    return None if moment is None else moment // 60_000_000
 
 
 def _limit(limit: Any) -> int:

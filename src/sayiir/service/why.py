@@ -296,7 +296,8 @@ def _no_worker(token: Token, facts: Facts, same: list[WorkerRow]) -> Why:
         evidence.append(("live workers", _names(facts.workers)))
         return Why(
             "no_worker",
-            f"No live worker has workflow {instance.workflow_id!r}: {plural(len(facts.workers), 'worker')} live, none with it.",
+            f"No live worker has workflow {instance.workflow_id!r}: "
+            f"{plural(len(facts.workers), 'worker')} live, none with it.",
             tuple(evidence), f"start a worker that has workflow {instance.workflow_id!r}",
         )  # fmt: skip
     hashes = sorted({one for worker in same for name, one in worker.workflows if name == instance.workflow_id})

@@ -36,6 +36,8 @@ from sayiir.store.port import Instance, Query, Token
 
 _HIGH = (1 << 63) - 1
 _DAY = 86_400 * 1_000_000
+_FIRST_LOOK = 200
+"""So many rows are looked at first; mostly they are enough."""
 _FEW = 1000
 """So many instances with a prefix are sorted; more are looked for along their numbers."""
 _COLUMNS = """i.number, i.instance_id, i.definition, i.status, i.created_at, i.updated_at, i.output_ref, i.reason,
@@ -52,6 +54,12 @@ FAILED = f"FROM @instances i WHERE i.error IS NOT NULL AND {_BETWEEN} {_DOWN}"
 CANCELLED = f"FROM @instances i WHERE i.halted IS NOT NULL AND i.error IS NULL AND {_BETWEEN} {_DOWN}"
 PREFIXED = f"""FROM @instances i WHERE i.number IN (SELECT number FROM @instances
     WHERE instance_id >= ? AND instance_id < ? LIMIT {_FEW + 1}) AND {_BETWEEN} {_DOWN}"""
+EDGE = "SELECT count(*), min(number) FROM ({}) i"
+_KEYS_ONLY = {
+    OPEN: """SELECT t.instance AS number FROM @tokens t WHERE t.number = 0 AND t.instance >= ? AND t.instance < ?
+        ORDER BY t.instance DESC LIMIT ?""",
+}
+"""How the keys of a source are told without a look at its instances."""
 HOW_MANY_PREFIXED = f"""SELECT count(*) FROM (SELECT 1 FROM @instances
     WHERE instance_id >= ? AND instance_id < ? LIMIT {_FEW + 1}) p"""
 LINES = """SELECT ref, node, kind, iteration, attempt, status, source, error, worker, started_at, finished_at, superseded
@@ -123,23 +131,38 @@ class SqlObserving:
     def page(self, query: Query, scan: int) -> Found:
         wanted, edges = list[Instance](), list[int]()
         where, values = self.filters(query)
-        for source, keys in self._sources(query, scan):
-            statement = f"""SELECT {_COLUMNS}, d.workflow_id, d.definition_hash FROM (SELECT {_COLUMNS} {source}) i
-                JOIN @definitions d ON d.number = i.definition WHERE {where} ORDER BY i.number DESC LIMIT ?"""
-            rows = self.ask(statement, (*keys, *values, query.limit + 1))
-            wanted += map(_instance, rows)
-            if len(rows) <= query.limit and (edge := self._edge(source, keys)) is not None:
-                edges.append(edge)
+        for source, keys in self._sources(query):
+            found, edge = self._newest(source, keys, (where, values), query.limit + 1, scan)
+            wanted += found
+            edges += [] if edge is None else [edge]
         edge = max(edges, default=None)
         wanted = sorted((one for one in wanted if edge is None or one.number >= edge), key=lambda one: -one.number)
         if len(wanted) > query.limit:
             edge = wanted[query.limit - 1].number
         return Found(tuple(wanted[: query.limit]), edge)
 
-    def _edge(self, source: str, keys: tuple[Any, ...]) -> int | None:
-        """Return where a source was cut by its limit; None when all of it was looked at."""
-        (count, last) = self.ask(f"SELECT count(*), min(i.number) FROM (SELECT i.number {source}) i", keys)[0]
-        return last if count == keys[-1] else None
+    def _newest(
+        self, source: str, keys: tuple[Any, ...], fitting: tuple[str, list[Any]], limit: int, scan: int
+    ) -> tuple[list[Instance], int | None]:
+        """Return the newest of a source that fit, and where looking ended; None when all was looked at, or enough found."""
+        where, values = fitting
+        statement = f"""SELECT {_COLUMNS}, d.workflow_id, d.definition_hash FROM (SELECT {_COLUMNS} {source}) i
+            JOIN @definitions d ON d.number = i.definition WHERE {where} ORDER BY i.number DESC LIMIT ?"""
+        found, left, part = list[Instance](), scan, min(scan, max(_FIRST_LOOK, limit))
+        *fixed, low, high = keys
+        while True:
+            rows = self.ask(statement, (*fixed, low, high, part, *values, limit - len(found)))
+            found += map(_instance, rows)
+            left -= part
+            if len(found) >= limit:
+                return found, None
+            keys_only = _KEYS_ONLY.get(source, f"SELECT i.number {source}")
+            (count, last) = self.ask(EDGE.format(keys_only), (*fixed, low, high, part))[0]
+            if count < part:
+                return found, None
+            if left <= 0:
+                return found, last
+            high, part = last, min(left, 4 * part)
 
     def tally(self, query: Query, scan: int) -> Tallies:
         found, capped = list[Tally](), set[State]()
@@ -149,24 +172,26 @@ class SqlObserving:
                 continue
             one = msgspec.structs.replace(query, statuses=asked)
             where, values = self.filters(one)
-            for source, keys in self._sources(one, scan):
-                statement = f"""SELECT i.status, i.definition, count(*) FROM (SELECT {_COLUMNS} {source}) i
-                    JOIN @definitions d ON d.number = i.definition WHERE {where} GROUP BY i.status, i.definition"""
-                found += [Tally(State(row[0]), row[1], row[2]) for row in self.ask(statement, (*keys, *values))]
-                if self._edge(source, keys) is not None:
+            for source, keys in self._sources(one):
+                statement = f"""SELECT i.status, i.definition, sum(CASE WHEN {where} THEN 1 ELSE 0 END), count(*)
+                    FROM (SELECT {_COLUMNS} {source}) i JOIN @definitions d ON d.number = i.definition
+                    GROUP BY i.status, i.definition"""
+                rows = self.ask(statement, (*values, *keys, scan))
+                found += [Tally(State(row[0]), row[1], int(row[2])) for row in rows if row[2]]
+                if sum(row[3] for row in rows) >= scan:
                     capped |= set(asked)
         return Tallies(tuple(found), frozenset(capped))
 
-    def _sources(self, query: Query, scan: int) -> list[tuple[str, tuple[Any, ...]]]:
-        """Return where to look, each with the values of its parameters, the last of which is the limit."""
+    def _sources(self, query: Query) -> list[tuple[str, tuple[Any, ...]]]:
+        """Return where to look, each with the values of its parameters but the limit."""
         low = 0 if query.created_after is None else max(0, number_of(query.created_after - _DAY))
         high = _HIGH if query.created_before is None else number_of(query.created_before + _DAY)
         high = high if query.below is None else min(high, query.below)
-        bounds = low, high, scan
+        bounds = low, high
         if query.id_prefix:
             span = query.id_prefix, after_prefix(query.id_prefix)
             if self.ask(HOW_MANY_PREFIXED, span)[0][0] <= _FEW:
-                return [(PREFIXED, (*span, low, high, max(scan, _FEW + 1)))]
+                return [(PREFIXED, (*span, *bounds))]
         wanted = None if query.statuses is None else set(query.statuses)
         if wanted is not None and State.COMPLETED not in wanted:
             kinds = ((OPEN, set(UNFINISHED)), (FAILED, {State.FAILED}), (CANCELLED, {State.CANCELLED}))
@@ -294,7 +319,7 @@ class SqlObserving:
         queue = {"due": min(depth, 10_000), "due_capped": depth > 10_000, "oldest_due_secs": age}
         return {"tables": self.table_figures(), **queue}
 
-    def table_figures(self) -> dict[str, dict[str, int | None]]:
+    def table_figures(self) -> dict[str, dict[str, int | bool | None]]:
         """Return rows and bytes of each table."""
         raise NotImplementedError
 

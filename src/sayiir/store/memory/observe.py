@@ -201,7 +201,7 @@ class MemoryObserving:
             ("logs", sum(map(len, self._logs.values()))), ("audit", len(self._audit)), ("views", len(self._views)),
         )  # fmt: skip
         return {
-            "tables": {name: {"rows": rows, "bytes": None} for name, rows in tables},
+            "tables": {name: {"rows": rows, "rows_capped": False, "bytes": None} for name, rows in tables},
             "due": min(len(due), 10_000),
             "due_capped": len(due) > 10_000,
             "oldest_due_secs": (now - min(due)) / 1_000_000 if due else None,

@@ -22,10 +22,10 @@ from sayiir.core.values import unpack
 from sayiir.errors import BackendError, DeserializationError
 from sayiir.store import scripts
 from sayiir.store.columns import raw
-from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Work
+from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
 from sayiir.store.postgres.links import REMEMBER_SECS, Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
-from sayiir.store.postgres.rows import MOMENT_SECS, PostgresRows, Shared, lanes_text, wake_values
+from sayiir.store.postgres.rows import MOMENT_SECS, PostgresRows, Shared, lanes_text
 from sayiir.store.scripts.basis import GRACE
 
 _TIDY_SECS = 600.0
@@ -64,12 +64,12 @@ class Claims:
 
     def due(
         self, lanes: list[Lane], limit: int, aging: float, suspects: bool
-    ) -> tuple[dict[Key, Work | Unreadable | None], bool]:
+    ) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
         """Claim the most urgent tokens.
 
         Returns:
-            Their keys, the most urgent first, with the work, or None where a token must be taken on its own; and whether
-            there may be more.
+            Their keys, the most urgent first, with the work, or None where a token must be taken on its own; and when the
+            next token of these lanes may move, if no more may now.
         """
         length = int(self._shared.claim_ttl * MICROS)
         values: dict[str, Any] = {
@@ -77,28 +77,33 @@ class Claims:
             "owner": self._shared.owner, "length": length, "grace": GRACE,
         }  # fmt: skip
 
-        def claim(connection: Connected, _: bool) -> dict[Key, Work | Unreadable | None]:
+        def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
             # No two claims are of the same length, so that a forgotten one can be found.
             own = values["length"] = length + 1 + next(self._lengths) % 1_000_000
             self._forgotten[own] = self._clock.monotonic() + REMEMBER_SECS
             rows = connection.execute(self._shared.sql.HOT_CLAIM, values).fetchall()
-            found = {(row[0], row[1]): self._work(connection, row) if row[2] else None for row in rows}
+            next_at, now = rows[0][:2]
+            self._note_time(now)
+            found = {
+                (row[2], row[3]): self._work(connection, row) if row[4] else None for row in rows if row[2] is not None
+            }
             del self._forgotten[own]
-            return found
+            return found, next_at
 
         self.give_back()
-        found = self._own.run(claim)
-        return found, len(found) >= limit
+        found, next_at = self._own.run(claim)
+        return found, None if len(found) >= limit else next_at
 
     def _work(self, connection: Connected, row: Any) -> Work | Unreadable:
         (
-            number, token, _, parked_at, epoch, state, node, ref, step, attempt, iteration, keys,
-            instance_id, definition, created_at, updated_at, metadata, priority, value, parts,
+            _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
+            due_at, signal_id, signal, payload, sent_at,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
             number, instance_id, definition, workflow_id, definition_hash, State.IN_PROGRESS, b"", created_at,
-            updated_at, metadata=raw(metadata), priority=priority,
+            updated_at, metadata=raw(metadata), priority=priority, trace=trace,
         )  # fmt: skip
         route = tuple(msgspec.json.decode(keys)) if keys else ()
         position = Position(node, ref, step, attempt, iteration, 0, route)
@@ -110,7 +115,8 @@ class Claims:
                 composed = unpack(raw(value) or b"null")
         except (BackendError, DeserializationError) as error:
             return Unreadable(fence, error)
-        return Work(instance, Claim(fence, position, state, composed, None, None, parked_at))
+        came = Signal(signal_id, signal, raw(payload) or b"null", sent_at) if wake == "signal" else None
+        return Work(instance, Claim(fence, position, wake, composed, due_at, came, parked_at))
 
     def _name(self, connection: Connected, definition: int) -> tuple[str, str]:
         if definition not in self._names:
@@ -172,12 +178,6 @@ class Claims:
                 lambda connection, now: scripts.release(PostgresRows(connection, self._shared, now, write=True), fences)
             )
             self._unwanted.difference_update(unwanted)
-
-    def next_wake(self, lanes: list[Lane]) -> int | None:
-        """Return when the next token of these lanes may move, if a time decides it."""
-        next_at, now = self._ask(self._shared.sql.NEXT_WAKE, wake_values(lanes, self._shared.owner))
-        self._note_time(now)
-        return None if next_at is None else int(next_at)
 
     def left_behind(self) -> tuple[bool, bool]:
         """Return whether an owner has fallen silent, and whether there are early signals, or it is time to tidy anyway."""

@@ -33,11 +33,11 @@ class PostgresObserving(SqlObserving):
         where, values = sql.filters(query)
         return where.replace("%s", "?"), values
 
-    def table_figures(self) -> dict[str, dict[str, int | None]]:
+    def table_figures(self) -> dict[str, dict[str, int | bool | None]]:
         rows = self._connection.execute(_SIZES.encode(), (self._shared.schema,)).fetchall()
         found = {row[0]: (row[1], row[2]) for row in rows}
         return {
-            table: {"rows": self._rows_of(table, found[table][0]), "bytes": found[table][1]}
+            table: {"rows": self._rows_of(table, found[table][0]), "rows_capped": False, "bytes": found[table][1]}
             for table in TABLES
             if table in found
         }

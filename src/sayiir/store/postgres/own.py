@@ -63,13 +63,13 @@ class OwnConnection:
             BackendError: the database refused, or was away for longer than patience lasts.
         """
         with self._mutex:
-            patience, doubt = Patience(self._links.clock, self._links.patience), False
+            patience: Patience | None = None
             while True:
                 try:
-                    return statements(self.get(), doubt)
+                    return statements(self.get(), patience is not None)
                 except AGAIN as error:
                     self.drop()
-                    doubt = True
+                    patience = patience or Patience(self._links.clock, self._links.patience)
                     patience.wait(self._links.explain(error))
                 except psycopg.Error as error:
                     self.drop()

@@ -103,6 +103,8 @@ class Presence:
             # False: the server has not noticed yet that our last session is gone. It shows us alive meanwhile.
             self._locked = bool(row and row[0])
         if self.listening:
+            # For those that come with the answer to a beat.
+            connection.add_notify_handler(lambda notice: self._note(notice.pid, notice.payload))
             connection.execute(f'LISTEN "{self._channel}"'.encode(), prepare=False)
 
     def _keep(self, connection: Connected | None) -> None:
@@ -134,10 +136,13 @@ class Presence:
         until = clock.monotonic() + BEAT_SECS
         while not self._ended and (left := until - clock.monotonic()) > 0:
             select.select([connection.fileno(), self._ear], [], [], left)
-            for notice in notices(connection):
-                teller = self._hints.teller
-                if teller is None or notice.pid != teller.process:
-                    self._hints.heard(steering=bool(notice.payload))
+            for process, payload in notices(connection):
+                self._note(process, payload)
+
+    def _note(self, process: int, payload: Any) -> None:
+        teller = self._hints.teller
+        if teller is None or process != teller.process:
+            self._hints.heard(steering=bool(payload))
 
     def _return(self) -> Connected:
         connection = self._links.connect(lambda new: self._show(new, self.owner))

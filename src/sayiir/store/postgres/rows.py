@@ -13,7 +13,8 @@ import msgspec
 from psycopg import Connection
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Definition, Move, Record, Ref, Routing
+from sayiir.core.records import INPUT_REF, Definition, Move, Record, Ref, Routing
+from sayiir.core.values import unpack
 from sayiir.store.columns import instance_of, raw, record_of, record_values, stored_text, token_of, token_values
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
@@ -51,6 +52,7 @@ class Shared(msgspec.Struct):
     sql: Any
     schema: str
     lock_class: int
+    name: str
     numbers: Numbers
     owner: int = 0
     claim_ttl: float = CLAIM_TTL
@@ -97,6 +99,8 @@ class PostgresRows(PostgresObserving):
         return row is not None and bool(row[1])
 
     def owner_name(self, owner: int) -> str | None:
+        if owner == self.owner:
+            return str(self._shared.name)
         row = self._one(self._sql.OWNER_NAME, (owner,))
         return None if row is None else str(row[0])
 
@@ -122,7 +126,7 @@ class PostgresRows(PostgresObserving):
             self._sql.ADD_INSTANCE,
             (
                 number, new.instance_id, definition, stored_text(new.input), now, now, stored_text(new.metadata),
-                new.priority,
+                new.priority, new.trace,
             ),
         )  # fmt: skip
         if not added:
@@ -130,6 +134,7 @@ class PostgresRows(PostgresObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -240,6 +245,8 @@ class PostgresRows(PostgresObserving):
         def fetch(refs: list[Ref]) -> dict[Ref, Stored]:
             return {row[0]: (raw(row[1]), raw(row[2])) for row in self._all(self._sql.VALUES, (number, refs))}
 
+        if ref != INPUT_REF and (found := fetch([ref]).get(ref, (None, None))[0]) is not None:
+            return unpack(found)
         row = self._one(self._sql.INPUT, (number,))
         return resolve(ref, None if row is None else raw(row[0]), fetch)
 

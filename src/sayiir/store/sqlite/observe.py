@@ -11,6 +11,10 @@ from sayiir.store.observe_sql import TABLES, SqlObserving
 from sayiir.store.port import Query
 from sayiir.store.sqlite import sql
 
+_MOST = 100_000
+"""So many rows of a table are counted."""
+_SMALL_PAGES = 10_000
+
 
 class SqliteObserving(SqlObserving):
     """Rows for faces over one connection."""
@@ -27,18 +31,23 @@ class SqliteObserving(SqlObserving):
     def filters(self, query: Query) -> tuple[str, list[Any]]:
         return sql.filters(query)
 
-    def table_figures(self) -> dict[str, dict[str, int | None]]:
+    def table_figures(self) -> dict[str, dict[str, int | bool | None]]:
+        sizes = self._sizes()
+        found: dict[str, dict[str, int | bool | None]] = {}
+        for table in TABLES:
+            some = f"SELECT count(*) FROM (SELECT 1 FROM sayiir_{table} LIMIT {_MOST + 1})"  # noqa: S608 -- constants
+            rows = int(self._execute(some).fetchone()[0])
+            found[table] = {"rows": min(rows, _MOST), "rows_capped": rows > _MOST, "bytes": sizes.get(f"sayiir_{table}")}
+        return found
+
+    def _sizes(self) -> dict[str, int]:
+        (pages,) = self._execute("PRAGMA page_count").fetchone()
+        if pages > _SMALL_PAGES:
+            return {}  # it would read the whole file
         try:
-            sizes = dict(self._execute("SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE").fetchall())
+            return dict(self._execute("SELECT name, pgsize FROM dbstat WHERE aggregate = TRUE").fetchall())
         except sqlite3.OperationalError:  # not every build of SQLite has it
-            sizes = {}
-        return {
-            table: {
-                "rows": int(self._execute(f"SELECT count(*) FROM sayiir_{table}").fetchone()[0]),  # noqa: S608
-                "bytes": sizes.get(f"sayiir_{table}"),
-            }
-            for table in TABLES
-        }
+            return {}
 
     def engine_faults(self) -> list[str]:
         return [row[0] for row in self._execute("PRAGMA integrity_check(20)").fetchall() if row[0] != "ok"]

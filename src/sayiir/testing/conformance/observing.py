@@ -78,12 +78,13 @@ class PagingSuite(_Observing):
         assert found == msgspec.structs.replace(stored, input=b"", error=None, halted=None)
 
     @pytest.mark.parametrize("limit", [1, 10])
-    def test_by_status(self, limit: int) -> None:
+    def test_pages_by_status(self, limit: int) -> None:
         self.one_of_each()
         for state in State:
             assert [one for page in self.pages(statuses=(state,), limit=limit) for one in page] == [state.value]
         assert self.pages(statuses=()) == [[]]
-        mixed = [one for page in self.pages(statuses=(State.FAILED, State.PAUSED, State.CANCELLED), limit=limit) for one in page]
+        three = (State.FAILED, State.PAUSED, State.CANCELLED)
+        mixed = [one for page in self.pages(statuses=three, limit=limit) for one in page]
         assert mixed == ["paused", "cancelled", "failed"], "the newest first, whatever their statuses"
         every = [one for page in self.pages(statuses=tuple(State), limit=limit) for one in page]
         assert sorted(every) == sorted(State)
@@ -254,7 +255,7 @@ class NotesSuite(_Observing):
         assert self.is_now(line.at)
 
     def test_what_was_refused_or_changed_nothing_is_not_noted(self) -> None:
-        def refuse(rows: Any) -> None:
+        def refuse(_: Any) -> None:
             raise InvalidStateError("no")
 
         with pytest.raises(InvalidStateError, match="no"):
