@@ -80,6 +80,7 @@ class Shift:
 
     def start(self) -> None:
         """Begin to work."""
+        self.writer.start()
         self.heart.start()
         self.chores.start()
         self.claimer.start()
