@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from sayiir.core.lifecycle import State
 from sayiir.errors import BackendError
+from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
 from sayiir.store.hints import Hints
 from sayiir.store.memory import InMemoryBackend
@@ -39,6 +40,7 @@ class _SharedRows(MemoryRows):
         self.names: dict[int, str] = {}
         self.living: set[int] = set()
         self._beats: dict[int, int] = {}
+        self._joined = 0
 
     def alive(self, owner: int) -> bool:
         return owner in self.living
@@ -58,7 +60,8 @@ class _SharedRows(MemoryRows):
 
     def add_owner(self, name: str, now: int) -> int:
         """Return a new owner, who lives."""
-        self.owner = 1 + max(self.names, default=0)
+        self._joined += 1
+        self.owner = self._joined
         self.names[self.owner], self._beats[self.owner] = name, now
         self.living.add(self.owner)
         return self.owner
@@ -171,6 +174,7 @@ class Handle(ScriptedStore):
         self.fate = fate
         self.hints = self.echo = _Echo(clock, tell)
         self.owner = ground.join(fate.actor)
+        self._closed = False
         self._witness = witness
         self._note: Callable[[Any], object] | None = None
 
@@ -180,11 +184,14 @@ class Handle(ScriptedStore):
 
     def rejoin(self) -> None:
         """Become another owner, as who was taken for dead does when it finds out."""
+        if self._closed or self.ground.lives(self.owner):
+            return
         self.ground.bury(self.owner)
         self.owner = self.ground.join(self.fate.actor)
 
     def close(self) -> None:
         """Let the owner be dead."""
+        self._closed = True
         self.ground.bury(self.owner)
 
     # --- what the witness is told ---------------------------------------------------------------------------------
@@ -251,15 +258,31 @@ class Handle(ScriptedStore):
         error = self.fate.error()
         if error == "locked":
             raise BackendError(f"simulated: {verb} found the database locked")
+        if verb == "claim_due":
+            self.rejoin()  # who was taken for dead may claim again, as an owner that is shown as living
         self.ground.act_as(self.owner, self.claim_ttl)
         answer = run(self._failing if error == "rolled_back" else _as_it_is)
         if note is not None:
             note(answer)
         self._witness.look(verb)
         self.fate.moment(f"after {verb}")
-        if error == "doubt":
-            raise BackendError(f"simulated: the answer to {verb} was lost")
-        return answer
+        return self._doubtful(verb, answer) if error == "doubt" else answer
+
+    def _doubtful(self, verb: str, answer: Any) -> Any:
+        """Do what a store must do when the answer to a COMMIT was lost: find out, or give back what nobody knows of.
+
+        Who asked a client's verb gets an error, though it was done, and may ask again.
+        """
+        if verb in ("checkpoint_many", "release", "heartbeat", "register", "sweep"):
+            self.fate.moment(f"asking again for {verb}")
+            return answer
+        if isinstance(answer, Due):
+            fences = [work.claim.fence for work in answer.works]
+            self.ground.act_as(self.owner, self.claim_ttl)
+            self.ground.backend._write(lambda rows: scripts.release(rows, fences))
+            self._witness.released(fences, None)
+            self._witness.look("release")
+        raise BackendError(f"simulated: the answer to {verb} was lost")
 
     def _failing(self, script: Callable[[Any], T]) -> Callable[[Any], T]:
         """Return the script with an error at its end; without transactions that can go back, at its beginning."""

@@ -229,7 +229,7 @@ class Witness:
     def _turned(self, number: int, name: str, old: State, new: State, verb: str) -> None:
         direct = set(TRANSITIONS[old].values())
         indirect = {state for between in direct for state in TRANSITIONS[between].values()}
-        if new not in direct and (old in TERMINAL or new not in indirect):
+        if new not in direct | indirect:
             self.blame(f"I7: {name!r} went from {old} to {new}, by {verb}")
         if old in TERMINAL:
             self._lives[number] += 1

@@ -13,9 +13,12 @@ from typing import Any
 import msgspec
 
 from sayiir.core import lifecycle
+from sayiir.core.graph import Graph
+from sayiir.flow.workflow import Workflow
 from sayiir.runtime.context import FRAME, Frame
 from sayiir.store.port import Fence
 from sayiir.store.scripts import basis, steer
+from sayiir.testing.flows import Sketch
 from sayiir.testing.ledger import Execution, Ledger
 from sayiir.testing.simulation.client import Closer, SimClient
 from sayiir.testing.simulation.fate import Fate
@@ -97,7 +100,7 @@ class World:
         by_flow = {target.flow: sketch for target, sketch in zip(plan.targets, self.sketches, strict=True)}
         blank = self.sketches[0]
         self.workflows = [
-            ledger.watch(by_flow.get(flow, blank).build(plan.settings.moment), self._effect) for flow in range(len(plan.flows))
+            ledger.watch(self._named(by_flow.get(flow, blank), flow), self._effect) for flow in range(len(plan.flows))
         ]
         clients = sorted({command.client for command in plan.commands})
         self.workers = [
@@ -105,6 +108,11 @@ class World:
         ]
         self.clients = [SimClient(self, name, [one for one in plan.commands if one.client == name]) for name in clients]
         self.closer = Closer(self)
+
+    def _named(self, sketch: Sketch, number: int) -> Workflow[Any, Any]:
+        """Return the flow under a name of its own: two that look alike may do different things."""
+        graph = sketch.build(self.plan.settings.moment).graph
+        return Workflow(Graph(f"flow{number}", graph.nodes, graph.metadata))
 
     # --- what the actors need -------------------------------------------------------------------------------------
 
