@@ -1,6 +1,7 @@
 """What befalls one actor: time passes at every moment of its life, and its faults strike at theirs.
 
-Moments are counted over all lives of an actor: a worker that was killed and started again counts on.
+Moments are counted over all lives of an actor: a worker that was killed and started again counts on. Those at which it
+holds claims are also counted apart, since most of a worker's life is idle polling.
 """
 
 from __future__ import annotations
@@ -23,7 +24,9 @@ class Fate:
         faults: what befalls it.
         latency: the seconds that half a call of the store takes at most.
         strike: does to the actor what only concerns its kind.
+        is_busy: whether the actor holds claims now.
         fired: counts the faults of all actors.
+        points: likewise, with the moments at which they struck.
         note: is told of every moment.
     """
 
@@ -34,7 +37,9 @@ class Fate:
         faults: list[Fault],
         latency: float,
         strike: Callable[[Fault], None],
+        is_busy: Callable[[], bool],
         fired: Counter[str],
+        points: Counter[str],
         note: Callable[[str], None],
     ) -> None:
         self.actor = actor
@@ -47,21 +52,26 @@ class Fate:
         self._faults = faults
         self._latency = latency
         self._strike = strike
+        self._is_busy = is_busy
         self._fired = fired
+        self._points = points
         self._note = note
         self._armed: list[FaultKind] = []
-        self._count = 0
+        self._count = [0, 0]  # of all moments, and of the busy ones
 
     def moment(self, what: str) -> None:
         """Let others run, and let happen what is to happen now."""
         loop, chance = self._loop, self.process.chance
         if not self.process.alive:
             raise Ended
-        self._count += 1
         self._note(what)
-        for fault in self._faults:
-            if fault.moment == self._count and not self.is_over:
-                self._befall(fault, what)
+        busy = self._is_busy()
+        self._count[0] += 1
+        self._count[1] += busy
+        if not self.is_over:
+            for fault in self._faults:
+                if fault.moment == self._count[fault.busy] and (busy or not fault.busy):
+                    self._befall(fault, what)
         loop.sleep(chance.random() * self._latency if self._latency and chance.random() < 0.5 else 0)
 
     def error(self) -> FaultKind | None:
@@ -80,7 +90,7 @@ class Fate:
             self._armed += [fault.kind] * (1 + 2 * (fault.seconds >= 1))
             return
         self._fired[fault.kind] += 1
-        self._fired[f"{fault.kind} {what}"] += 1
+        self._points[f"{fault.kind} {what}"] += 1
         if fault.kind == "slow":
             self._loop.sleep(fault.seconds)
         elif fault.kind == "stop":

@@ -44,6 +44,8 @@ class Fault(msgspec.Struct, frozen=True):
     moment: int
     kind: FaultKind
     seconds: float = 0.0
+    busy: bool = True
+    """Whether only moments are counted at which the actor holds claims; a client's all count."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -155,7 +157,7 @@ def draw(seed: int) -> Plan:
     signals = chance.random() < 0.6
     lines = [_draw_line(chance, chance.choice((0, 1, 1, 2)), signals=signals) for _ in range(chance.choice((1, 1, 2)))]
     targets = [
-        Target(chance.randrange(len(lines)), _draw_value(chance)) for _ in range(chance.choice((1, 1, 2, 3, 6)))
+        Target(chance.randrange(len(lines)), _draw_value(chance)) for _ in range(chance.choice((1, 2, 3, 6, 10)))
     ]
     return Plan(
         seed, settings, tuple({"line": _data(line)} for line in lines), tuple(targets),
@@ -221,7 +223,7 @@ def _commands(chance: Random, settings: Settings, targets: int) -> list[Command]
                 chance.randrange(1, 6))
         for target in range(targets)
     ]  # fmt: skip
-    for _ in range(chance.choice((0, 2, 5, 12)) if kinds else 0):
+    for _ in range(chance.choice((0, 2, 6, 16)) if kinds else 0):
         kind, at = chance.choice(kinds), round(chance.random() * span * 1.5, 4)
         commands.append(Command(at, chance.choice(clients), kind, chance.randrange(targets), chance.randrange(6)))
     return sorted(commands, key=lambda command: command.at)
@@ -232,10 +234,12 @@ def _faults(chance: Random, settings: Settings) -> list[Fault]:
     actors = [f"worker{index}" for index in range(settings.workers)] * 3
     actors += [f"client{index}" for index in range(settings.clients)]
     faults = []
-    for _ in range(chance.choice((0, 1, 3, 6, 15)) if kinds else 0):
+    for _ in range(chance.choice((0, 1, 4, 8, 20)) if kinds else 0):
         kind = chance.choice(kinds)
-        seconds = chance.choice((0.0, 0.05, 1.0, settings.claim_ttl * 1.5))
+        long = settings.claim_ttl * 1.5
+        seconds = chance.choice((0.05, 1.0, long, long) if kind == "stop" else (0.0, 0.05, 1.0, long))
         if kind == "jump":
             seconds = chance.choice((-3600.0, -1.0, 1.0, 86_400.0))
-        faults.append(Fault(chance.choice(actors), int(math.exp(chance.random() * 6)), kind, seconds))
+        moment, busy = int(math.exp(chance.random() * 5)), chance.random() < 0.85
+        faults.append(Fault(chance.choice(actors), moment, kind, seconds, busy))
     return faults

@@ -84,6 +84,10 @@ class Witness:
         """Return whether an instance can still move by itself."""
         return any(state in (State.IN_PROGRESS, State.WAITING) for _, state in self._states.values())
 
+    def holds(self, actor: str) -> bool:
+        """Return whether an actor has claims."""
+        return any(holder.handle.worker_name == actor for holder in self._holders.values())
+
     @property
     def _now(self) -> int:
         return self._world.ground.clock.now()

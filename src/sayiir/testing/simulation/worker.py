@@ -127,7 +127,7 @@ class SimWorker:
 
     def __init__(self, world: World, name: str, skew: int) -> None:
         self.name = name
-        self.fate = world.fate(name, self.strike)
+        self.fate = world.fate(name, self.strike, always_busy=False)
         self.lives = 0
         self.shift: _Shift | None = None
         self._world = world

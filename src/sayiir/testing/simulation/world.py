@@ -40,7 +40,9 @@ class Report(msgspec.Struct):
     plan: Plan
     violations: list[str]
     faults: Counter[str]
-    """How often each kind struck, and at which moments."""
+    """How often each kind struck."""
+    points: Counter[str]
+    """Likewise, with the moments at which they struck."""
     transitions: Counter[str]
     """How often each (state × event) of the life of instances was met."""
     seconds: float
@@ -89,6 +91,7 @@ class World:
         self.sketches = [plan.sketch(index) for index in range(len(plan.targets))]
         self.submitted: set[int] = set()
         self.fired: Counter[str] = Counter()
+        self.points: Counter[str] = Counter()
         self.digest = 0
         self.witness = Witness(self)
         self._trace = trace
@@ -116,10 +119,11 @@ class World:
 
     # --- what the actors need -------------------------------------------------------------------------------------
 
-    def fate(self, actor: str, strike: Callable[[Fault], None]) -> Fate:
+    def fate(self, actor: str, strike: Callable[[Fault], None], *, always_busy: bool = True) -> Fate:
         """Return the fate of an actor."""
+        is_busy = (lambda: True) if always_busy else (lambda: self.witness.holds(actor))
         faults = [fault for fault in self.plan.faults if fault.actor == actor]
-        fate = Fate(actor, self.loop, faults, self.plan.settings.latency, strike, self.fired, self.note)
+        fate = Fate(actor, self.loop, faults, self.plan.settings.latency, strike, is_busy, self.fired, self.points, self.note)
         self._fates[actor] = fate
         return fate
 
@@ -194,7 +198,7 @@ class World:
         seen = witness.seen
         self.ground.backend.close()
         return Report(
-            self.plan, witness.violations, self.fired, transitions, loop.seconds, loop.steps, seen["instances"],
+            self.plan, witness.violations, self.fired, self.points, transitions, loop.seconds, loop.steps, seen["instances"],
             seen["executions"], seen["commits"], seen["refused"], seen["takeovers"], self.digest,
         )  # fmt: skip
 
