@@ -1,7 +1,7 @@
 """What befalls one actor: time passes at every moment of its life, and its faults strike at theirs.
 
-Moments are counted over all lives of an actor: a worker that was killed and started again counts on. Those at which it
-holds claims are also counted apart, since most of a worker's life is idle polling.
+Moments are counted over all lives of an actor: a worker that was killed and started again counts on. A fault names the
+moments that count for it, since most of a worker's life is idle polling.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Fate:
         self._points = points
         self._note = note
         self._armed: list[FaultKind] = []
-        self._count = [0, 0]  # of all moments, and of the busy ones
+        self._counts = dict.fromkeys((fault.at for fault in faults), 0)
 
     def moment(self, what: str) -> None:
         """Let others run, and let happen what is to happen now."""
@@ -66,11 +66,12 @@ class Fate:
             raise Ended
         self._note(what)
         busy = self._is_busy()
-        self._count[0] += 1
-        self._count[1] += busy
-        if not self.is_over:
+        struck = [at for at in self._counts if at == "" or (busy and (at == "busy" or what.startswith(at)))]
+        for at in struck:
+            self._counts[at] += 1
+        if struck and not self.is_over:
             for fault in self._faults:
-                if fault.moment == self._count[fault.busy] and (busy or not fault.busy):
+                if fault.at in struck and fault.moment == self._counts[fault.at]:
                     self._befall(fault, what)
         loop.sleep(chance.random() * self._latency if self._latency and chance.random() < 0.5 else 0)
 

@@ -28,6 +28,10 @@ error is raised. `slow`: a call takes long. `jump`: its own clock jumps. `leave`
 FAULTS: tuple[FaultKind, ...] = (
     "crash", "stop", "presumed", "locked", "rolled_back", "doubt", "slow", "jump", "leave", "quit",
 )  # fmt: skip
+POINTS = (
+    "after claim_due", "after claim_due", "before checkpoint", "after checkpoint", "before task", "after task",
+    "after heartbeat", "before release",
+)  # fmt: skip
 HINT_MODES = ("sound", "lost", "doubled", "late", "none")
 CommandKind: TypeAlias = Literal[
     "submit", "signal", "cancel", "pause", "unpause", "retry", "retry_from", "purge", "replace"
@@ -44,8 +48,9 @@ class Fault(msgspec.Struct, frozen=True):
     moment: int
     kind: FaultKind
     seconds: float = 0.0
-    busy: bool = True
-    """Whether only moments are counted at which the actor holds claims; a client's all count."""
+    at: str = "busy"
+    """Which moments are counted: "" all, "busy" those at which the actor holds claims (a client's are all), else those of
+    the latter whose names begin so."""
 
 
 class Command(msgspec.Struct, frozen=True):
@@ -192,7 +197,7 @@ def _draw_line(chance: Random, depth: int, *, signals: bool) -> Line:
 
 
 def _draw_part(chance: Random, depth: int, *, signals: bool) -> Part:
-    kinds = ["step", "step", "step", "turns", "pause"] + ["await"] * signals + ["split", "split", "choice", "nested"] * bool(depth)
+    kinds = ["step", "step", "step", "turns", "pause"] + ["await", "await"] * signals + ["split", "split", "choice", "nested"] * bool(depth)
     kind = chance.choice(kinds)
     if kind == "step":
         return Step(chance.randrange(10), chance.random() < 0.4, chance.choice((0, 0, 0, 1, 2)))
@@ -223,6 +228,11 @@ def _commands(chance: Random, settings: Settings, targets: int) -> list[Command]
                 chance.randrange(1, 6))
         for target in range(targets)
     ]  # fmt: skip
+    if "signal" in kinds:  # in time, while there are faults
+        for target in range(targets):
+            for _ in range(chance.choice((0, 1, 3))):
+                at = round(chance.random() * span, 4)
+                commands.append(Command(at, chance.choice(clients), "signal", target, chance.randrange(6)))
     for _ in range(chance.choice((0, 2, 6, 16)) if kinds else 0):
         kind, at = chance.choice(kinds), round(chance.random() * span * 1.5, 4)
         commands.append(Command(at, chance.choice(clients), kind, chance.randrange(targets), chance.randrange(6)))
@@ -240,6 +250,7 @@ def _faults(chance: Random, settings: Settings) -> list[Fault]:
         seconds = chance.choice((0.05, 1.0, long, long) if kind == "stop" else (0.0, 0.05, 1.0, long))
         if kind == "jump":
             seconds = chance.choice((-3600.0, -1.0, 1.0, 86_400.0))
-        moment, busy = int(math.exp(chance.random() * 5)), chance.random() < 0.85
-        faults.append(Fault(chance.choice(actors), moment, kind, seconds, busy))
+        at = chance.choice(("", "busy", "busy", *POINTS))
+        moment = int(math.exp(chance.random() * (2.5 if at in POINTS else 5)))
+        faults.append(Fault(chance.choice(actors), moment, kind, seconds, at))
     return faults

@@ -228,7 +228,7 @@ class Handle(ScriptedStore):
 
     def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
         """Buffer a signal (see the port)."""
-        self._note = partial(self._witness.signalled, instance_id, name)
+        self._note = partial(self._witness.signalled, instance_id, name, dedup_key)
         return super().send_signal(instance_id, name, payload, dedup_key)
 
     def request_cancel(self, instance_id: str, reason: str | None, actor: str | None) -> State:

@@ -69,6 +69,7 @@ class Witness:
         self._inputs: dict[tuple[int, str, int], bytes] = {}
         self._sent: dict[tuple[str, str], int] = {}
         self._consumed: dict[tuple[str, str], list[int]] = {}
+        self._keys: dict[str, set[tuple[str, str | None]]] = {}
         self._replaced: set[str] = set()
         self._healthy: dict[int, set[Fence]] = {}
         """Of cancelled instances: the claims that were good at that moment; nothing begins under them."""
@@ -173,8 +174,12 @@ class Witness:
             if not beat.lost and holder is not None and holder.epoch == beat.fence.epoch:
                 holder.until = self._now + round(handle.claim_ttl * 1_000_000)
 
-    def signalled(self, instance_id: str, name: str, new: bool) -> None:
+    def signalled(self, instance_id: str, name: str, key: str | None, new: bool) -> None:
         """A signal was accepted, or its key was seen before."""
+        keys = self._keys.setdefault(instance_id, set())
+        if new and (name, key) in keys:
+            self.blame(f"I8: signal {name!r} with key {key!r} was accepted twice")
+        keys.add((name, key))
         self._sent[instance_id, name] = self._sent.get((instance_id, name), 0) + new
 
     def cancelled(self, instance_id: str, state: State) -> None:
@@ -227,6 +232,7 @@ class Witness:
         for key in [key for key in self._sent | self._consumed if key[0] == name]:
             self._sent.pop(key, None)
             self._consumed.pop(key, None)
+        self._keys.pop(name, None)
         self._vanished_names.add(name)
         self._forget_claims(number)
 
@@ -297,8 +303,11 @@ class Witness:
             key = record.node, record.iteration, record.attempt
             if record.status != "crashed" and key not in ran:
                 self.blame(f"I2: {key} of {name!r} has a result and never ran")
-        if untold := ran - {(record.node, record.iteration, record.attempt) for record in tasks}:
+        told = Counter((record.node, record.iteration, record.attempt) for record in tasks)
+        if untold := ran - told.keys():
             self.blame(f"I2: {sorted(untold)} of {name!r} ran and is not in its history")
+        if twice := sorted(key for key, count in told.items() if count > 1):
+            self.blame(f"I4: attempts {twice} of {name!r} have several lines")
         if len(ran) < len(self._lines.get(number, {})) and not self._was_disturbed():
             self.blame(f"I3: tasks of {name!r} were repeated, and nothing had happened")
 
