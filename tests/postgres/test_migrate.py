@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from sayiir.errors import SchemaVersionError
 from sayiir.store.postgres import PostgresBackend
 from sayiir.store.postgres.migrate import migrate, migrations
-from sayiir.store.postgres.rows import lanes_text
+from sayiir.store.postgres.rows import lanes_text, wake_values
+from sayiir.store.scripts.basis import GRACE
 from tests.postgres.common import Beside, ask, begin, lanes, new, opened, works
 from tests.postgres.test_presence import ROOT
 
@@ -27,8 +29,9 @@ def shape(url, schema):
 
 def test_many_threads_at_once(pg_url):
     opening = [Beside(lambda: PostgresBackend(pg_url, max_connections=1)) for _ in range(8)]
-    for one in opening:
-        one.result().close()
+    with ExitStack() as stack:  # all of them, whatever one of them came to
+        for one in opening:
+            stack.callback(lambda one=one: one.result().close())
     assert ask(pg_url, "SELECT number FROM sayiir.migrations") == [(number,) for number, _, _ in migrations()]
 
 
@@ -150,10 +153,17 @@ def test_the_claim_looks_at_what_is_due_alone(full):
     url, store = full
     values = {
         "lanes": lanes_text(lanes(store)), "limit": 10, "aging": 1, "suspects": True, "owner": 1, "length": 1,
+        "grace": GRACE,
     }  # fmt: skip
     found = scans(url, store._shared.sql.HOT_CLAIM, values)
     assert ("tokens", "Index Scan", "tokens_due") in found
     assert all(how != "Seq Scan" for _, how, _ in found), found
+
+
+def test_the_next_time_is_read_from_the_ends_of_the_lines(full):
+    url, store = full
+    found = scans(url, store._shared.sql.NEXT_WAKE, wake_values(lanes(store), 1))
+    assert {index for _, _, index in found} == {"tokens_due"}, found
 
 
 @pytest.mark.parametrize("name", ["HOT_BEAT", "HOT_BEAT_ONE", "HOT_STEPS", "HOT_FINISH", "HOT_ARRIVE", "HOT_STEP"])

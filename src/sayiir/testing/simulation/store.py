@@ -214,6 +214,8 @@ class Handle(ScriptedStore):
     def checkpoint_many(self, orders: list[Order]) -> list[Moved | Exception]:
         """Write many checkpoints (see the port)."""
         self._note = partial(self._witness.moved, self, orders)
+        if isinstance(self.ground.backend, SqliteBackend):  # which has a shorter way for plain steps
+            return self._told_together([self.ground.backend._work_of(order) for order in orders])
         return super().checkpoint_many(orders)
 
     def release(self, fences: list[Fence]) -> None:

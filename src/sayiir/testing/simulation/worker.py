@@ -41,15 +41,21 @@ class _Crew:
         self._loop = loop
         self._process = process
         self._run = run
+        self.taken = 0
 
     def put(self, job: Job) -> None:
         """Let a job go on."""
+        self.taken += 1
         self._loop.spawn("task", self._process, lambda: self._run(job))
 
     def put_all(self, jobs: list[Job]) -> None:
         """Let several jobs go on."""
         for job in jobs:
             self.put(job)
+
+    def withdraw(self, fits: Callable[[Job], bool]) -> list[Job]:  # noqa: ARG002 -- the production crew's signature
+        """Return what is queued: nothing is, every job begins at once."""
+        return []
 
     def stop(self) -> None:
         """Nothing is kept."""
@@ -166,7 +172,7 @@ class SimWorker:
         options = Options(
             self.name, poll_interval=1.0, claim_ttl=settings.claim_ttl,
             concurrency={"sync": settings.sync, "async": settings.coroutines}, tags=None, aging_interval=300.0,
-            executor=None, shutdown_grace=_GRACE_SECS, max_crashes=settings.max_crashes, retention=settings.retention,
+            executor=None, task_logs=None, shutdown_grace=_GRACE_SECS, max_crashes=settings.max_crashes, retention=settings.retention,
         )  # fmt: skip
         while True:
             try:
