@@ -14,6 +14,8 @@ from sayiir.store.sqlite import sql
 from sayiir.testing.simulation import draw, shrink, simulate
 
 SEEDS = 400
+KNOWN = {"consume_then_save": (34, 126), "no_fence_in_sql": (27,)}
+"""Where rare ones were found; the rest of the seeds are tried after these."""
 
 
 def no_fence_in_memory(patch):
@@ -202,7 +204,7 @@ MUTANTS = [
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.__name__)
 def test_a_fault_of_ours_is_found(mutant, monkeypatch):
     mutant(monkeypatch)
-    for seed in range(SEEDS):
+    for seed in (*KNOWN.get(mutant.__name__, ()), *range(SEEDS)):
         violations = simulate(seed).violations
         if violations:
             print(f"seed {seed}: {violations[0]}")
@@ -212,7 +214,8 @@ def test_a_fault_of_ours_is_found(mutant, monkeypatch):
 
 def test_what_fails_is_made_small(monkeypatch):
     consume_then_save(monkeypatch)
-    plan = next(plan for plan in map(draw, range(SEEDS)) if (r := simulate(plan)).violations and r.violations[0].split()[2] == "I8:")
+    seeds = (*KNOWN["consume_then_save"], *range(SEEDS))
+    plan = next(plan for plan in map(draw, seeds) if any(" I8: " in text for text in simulate(plan).violations))
     small = shrink(plan)
     assert simulate(small).violations
     assert len(small.faults) <= 2 and len(small.commands) <= 3 and len(small.flows[0]["line"]) <= 2

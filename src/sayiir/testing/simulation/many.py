@@ -25,15 +25,15 @@ class Summary(msgspec.Struct):
     commits: int = 0
     commits_refused: int = 0
     takeovers: int = 0
-    faults: Counter[str] = msgspec.field(default_factory=Counter)
+    faults: dict[str, int] = msgspec.field(default_factory=dict)
     fault_points: int = 0
     """In how many different (fault × moment) pairs the faults struck."""
-    transitions: Counter[str] = msgspec.field(default_factory=Counter)
+    transitions: dict[str, int] = msgspec.field(default_factory=dict)
     slowest_secs: float = 0.0
     """The longest replay of a seed, in real seconds."""
     violations: dict[int, list[str]] = msgspec.field(default_factory=dict)
     """By seed."""
-    points: Counter[str] = msgspec.field(default_factory=Counter)
+    points: dict[str, int] = msgspec.field(default_factory=dict)
 
     def add(self, report: Report, took: float) -> None:
         """Add what one seed saw."""
@@ -44,13 +44,24 @@ class Summary(msgspec.Struct):
         self.commits += report.commits
         self.commits_refused += report.refused
         self.takeovers += report.takeovers
-        self.transitions += report.transitions
-        self.faults += report.faults
-        self.points += report.points
-        self.fault_points = len(self.points)
+        self._count(report.faults, report.points, report.transitions)
         self.slowest_secs = max(self.slowest_secs, took)
         if report.violations:
             self.violations[report.plan.seed] = report.violations
+
+    def merge(self, other: Summary) -> None:
+        """Add what other seeds saw."""
+        for name in ("seeds", "simulated_days", "instances", "steps", "commits", "commits_refused", "takeovers"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self._count(other.faults, other.points, other.transitions)
+        self.slowest_secs = max(self.slowest_secs, other.slowest_secs)
+        self.violations |= other.violations
+
+    def _count(self, faults: dict[str, int], points: dict[str, int], transitions: dict[str, int]) -> None:
+        self.faults = Counter(self.faults) + Counter(faults)
+        self.points = Counter(self.points) + Counter(points)
+        self.transitions = Counter(self.transitions) + Counter(transitions)
+        self.fault_points = len(self.points)
 
     def to_json(self) -> bytes:
         """Return the figures as JSON."""

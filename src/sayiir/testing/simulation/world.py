@@ -183,14 +183,14 @@ class World:
             self._make_peace()
             self.closer.start()
             if not loop.run(lambda: self.closer.is_done, loop.now + round(_PEACE_SECS * MICROS)):
-                witness.blame(f"I1: {', '.join(self.closer.left)} did not end in peace: {self._standing()}")
+                names = ", ".join(self.closer.left)
+                spinning = "I1: a busy loop, tens of thousands of steps within a second"
+                witness.blame(spinning if loop.is_spinning else f"I1: {names} did not end in peace: {self._standing()}")
             for worker in self.workers:
                 worker.retire()
             if not loop.run(lambda: all(worker.is_gone for worker in self.workers), loop.now + round(_PEACE_SECS * MICROS)):
                 witness.blame("I13: a worker did not end when it was asked to")
             witness.finish()
-            if loop.is_spinning:
-                witness.blame("I1: a busy loop: tens of thousands of steps within a second")
             for fiber, error in loop.broken:
                 witness.blame(f"a thread of {fiber.process.name} ({fiber.name}) ended by {error!r}")
             loop.close()
