@@ -8,7 +8,7 @@ RUNNING = (
         "runtime/executor.py",
         "return _refuse(run, attempt.token, op, position, attempt.started_at, error), _UNSET",
         "return failed(run, op, position, attempt, error), _UNSET",
-        ("tests/runtime/test_retry.py", "tests/runtime/test_errors.py"),
+        ("tests/runtime/test_run_edges.py",),
     ),
     Mutant(
         "what is not to be retried is",
@@ -57,8 +57,7 @@ RUNNING = (
         "runtime/keeper.py",
         "        if fences:\n            store.heartbeat(fences)\n",
         "",
-        ("tests/runtime",),
-        "claim or long or alive or heartbeat or keep",
+        ("tests/runtime/test_keeper.py",),
     ),
     Mutant(
         "the heart of a worker does not beat",
@@ -96,8 +95,7 @@ RUNNING = (
         "runtime/slots.py",
         "        return max(0, min(limit - self._used[is_async], self._limits.together - sum(self._used)))\n",
         "        return max(0, 2 * limit - self._used[is_async])\n",
-        ("tests/worker/test_worker.py",),
-        "slot",
+        ("tests/worker/test_slots.py",),
     ),
     Mutant(
         "nobody sweeps up",
@@ -122,11 +120,11 @@ RUNNING = (
         ("tests/worker/test_shutdown.py",),
     ),
     Mutant(
-        "a failed branch does not end the others",
-        "runtime/run.py",
-        "                    self.ended = moved.ended\n                self.call_off()\n",
-        "                    self.ended = moved.ended\n",
-        ("tests/runtime/test_fork.py",),
+        "a worker's job does not learn that its claim was lost",
+        "runtime/heart.py",
+        '            if beat.lost or beat.request == "cancel":\n',
+        '            if beat.request == "cancel":\n',
+        ("tests/worker/test_steering.py",),
     ),
     Mutant(
         "a retry with another input forgets it",

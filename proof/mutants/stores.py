@@ -20,6 +20,13 @@ IN_MEMORY = (
         (MEMORY,),
     ),
     Mutant(
+        "memory: a join waits for the branches of every fork",
+        "store/memory/rows.py",
+        'return sum(token.parent == parent and token.state != "done"',
+        'return sum(token.parent is not None and token.state != "done"',
+        (MEMORY,),
+    ),
+    Mutant(
         "memory: last in, first out",
         "store/memory/rows.py",
         ".append(Signal(self._signals_sent,",
@@ -174,7 +181,7 @@ ON_SQLITE = (
         "store/sqlite/commit.py",
         'execute("BEGIN IMMEDIATE")',
         'execute("BEGIN")',
-        ("tests/store/test_sqlite_commit.py", "tests/store/test_sqlite_processes.py"),
+        ("tests/store/test_sqlite_commit.py",),
     ),
     Mutant(
         "sqlite: commits are not forced to the disk",
@@ -265,7 +272,7 @@ ON_POSTGRES = (
         "epoch = t.epoch + 1,",
         "epoch = t.epoch,",
         (POSTGRES,),
-        _FENCING,
+        "makes_the_fences_before_void",
     ),
     Mutant(
         "postgres: two claim one token",
@@ -296,7 +303,7 @@ ON_POSTGRES = (
         "    AND status IN ('completed', 'failed', 'cancelled') ORDER BY i.number LIMIT",
         "    ORDER BY i.number LIMIT",
         (POSTGRES,),
-        "purge",
+        "what_has_not_stays",
     ),
     Mutant(
         "postgres: last in, first out",
