@@ -272,7 +272,7 @@ ON_POSTGRES = (
         "epoch = t.epoch + 1,",
         "epoch = t.epoch,",
         (POSTGRES,),
-        "makes_the_fences_before_void",
+        "what_was_given_can_be_given_back",
     ),
     Mutant(
         "postgres: two claim one token",

@@ -22,7 +22,7 @@ from sayiir.store.postgres import sql as statements
 from sayiir.store.scripts.basis import MICROS
 from sayiir.store.scripts.rows import Census, Owner
 
-MOMENT_SECS = 1.5
+MOMENT_SECS = 1.25
 """How long after its last beat an owner is not called dead by those who sweep."""
 SILENT_SECS = 15.0
 """How long an owner that cannot hold a lock (behind a pooler) counts as alive after its last beat."""

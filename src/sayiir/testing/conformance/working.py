@@ -89,16 +89,6 @@ class WorkingSuite(StoreSuite):
         self.is_void(first)
         assert second.complete().kind == "finished"
 
-    def test_each_worker_makes_the_fences_before_void(self) -> None:
-        self.submit()
-        hands = [self.work()]
-        for _ in range(3):
-            hands[-1].release()
-            hands.append(self.work())
-        for hand in hands[:-1]:
-            self.is_void(hand)
-        assert hands[-1].complete().kind == "finished"
-
     def test_a_claim_tells_since_when_it_stood(self) -> None:
         self.submit()
         since = self.token().moved_at
