@@ -19,7 +19,7 @@ import pytest
 from sayiir import Flow, LoopResult, SqliteBackend, resume_workflow, run_durable_workflow
 from sayiir.testing.life import LeapClock
 from tests.proof.common import PROVE
-from tests.proof.power import Disk, Event, TapedBackend, Tape, lay_out
+from tests.proof.power import Disk, Event, Tape, TapedBackend, lay_out
 
 CUTS = 1000 if PROVE else 150
 RESUMED_EACH = 10

@@ -325,7 +325,7 @@ class Run:
         return starting
 
     def _start(self, claim: Claim) -> None:
-        op = self.program.ops[claim.position.node]
+        op = self.program.ops.get(claim.position.node)
         context = self._context.copy()
         if isinstance(op, TaskOp) and op.is_async and op.metadata.isolation is None:
             future, cancel = start_on_loop(self.loop(), self._branch_async(claim), context)

@@ -80,6 +80,9 @@ class MemoryRows:
         del self._records[instance.number], self._tokens[instance.number]
         self._requested.discard(instance.number)
 
+    def spoil(self, number: int, error: bytes, now: int) -> None:
+        pass  # nothing is read here that could be damaged
+
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
         known = self._definitions.get((workflow_id, definition_hash))
         return None if known is None else known.definition.structure
