@@ -39,8 +39,11 @@ def _slim(part: Figures) -> Figures:
     for name, value in part.items():
         if name.startswith("takeover_ms") and isinstance(value, list):
             shown[name] = {
-                "samples": len(value), "p50": percentile(value, 0.5), "p99": percentile(value, 0.99), "max": max(value, default=0),
-            }  # fmt: skip
+                "samples": len(value),
+                "p50": percentile(value, 0.5),
+                "p99": percentile(value, 0.99),
+                "max": max(value, default=0),
+            }
         else:
             shown[name] = value
     return shown
@@ -75,7 +78,8 @@ def headline(results: Results) -> list[str]:
     ]
     takeover = parts.get("takeover", {}).get("takeover_ms_postgres")
     if takeover:
-        made.append(f"takeover after SIGKILL on PostgreSQL: p50 {takeover['p50'] / 1000:.1f} s, p99 {takeover['p99'] / 1000:.1f} s")
+        p50, p99 = takeover["p50"] / 1000, takeover["p99"] / 1000
+        made.append(f"takeover after SIGKILL on PostgreSQL: p50 {p50:.1f} s, p99 {p99:.1f} s")
     recovery = parts.get("scenarios", {}).get("recovery")
     if recovery:
         made.append(f"recovery in the five public scenarios: at least {min(recovery.values()):.0%}")
@@ -87,7 +91,7 @@ def headline(results: Results) -> list[str]:
 def _lines(results: Results) -> Iterator[str]:
     yield "# Reliability card"
     yield ""
-    yield "Made by `make prove` (`python -m proof.run`), which runs everything below and writes this page; nothing is typed in."
+    yield "Made by `make prove` (`python -m proof.run`), which runs everything below; nothing is typed in."
     yield "What is promised stands in the README; how it is proved, in `proof/` and `tests/`."
     yield ""
     machine = results["machine"]
@@ -102,6 +106,9 @@ def _lines(results: Results) -> Iterator[str]:
     for word, value in zeros(results).items():
         yield f"| {_TITLES[word]} | {'**see below**' if value is None else value} |"
     yield ""
+    if missing := [name for name, part in results["parts"].items() if "not_run" in part]:
+        yield f"Parts that were not run: {', '.join(missing)}."
+        yield ""
     yield from _violations(results)
     yield "## How hard it was tried"
     yield ""
@@ -133,8 +140,9 @@ def _scenarios(part: Figures) -> Iterator[str]:
         yield "Not run."
         yield ""
         return
-    yield "The rate of completions after the fault against that before it, two worker processes at half of what they can do, windows of "
-    yield f"{part.get('max_window_secs', 0):g} s. The other engines' figures are those that were published for these names, on other machines."
+    yield "The rate of completions after the fault against that before it: two worker processes at half of what they can"
+    yield f"do, windows of {part.get('max_window_secs', 0):g} s. The other engines' figures are those published for"
+    yield "these names (hardbyte/postgresql-job-queue-benchmarking, 2026-05-09), on other machines and with longer windows."
     yield ""
     yield "| scenario | sayiir | under the fault | awa | river | oban | absurd | procrastinate |"
     yield "|---|---:|---:|---:|---:|---:|---:|---:|"
@@ -148,7 +156,7 @@ def _scenarios(part: Figures) -> Iterator[str]:
 def _takeovers(part: Figures) -> Iterator[str]:
     yield "## Takeover after SIGKILL"
     yield ""
-    yield "From the kill of a worker with 8 tasks at work to the begin of each one's next attempt on another, settings as they come."
+    yield "From the kill of a worker with 8 tasks at work to each one's next attempt elsewhere; default settings."
     yield ""
     yield "| store | samples | p50 | p99 | longest |"
     yield "|---|---:|---:|---:|---:|"
@@ -165,14 +173,16 @@ def _growth(parts: dict[str, Figures]) -> Iterator[str]:
     if "rss_mb_per_100k" in soak:
         yield "## What grows"
         yield ""
-        yield f"- {soak['instances']:,} instances through one worker, {soak['per_second']:g} a second: memory {soak['rss_mb_per_100k']:+.2f} MiB "
-        yield f"  for 100,000 instances, threads {soak['threads_grown']:+d}, descriptors {soak['descriptors_grown']:+d}, tokens left {soak['rows_left']}."
+        yield f"- {soak['instances']:,} instances through one worker, {soak['per_second']:g} a second: memory"
+        yield f"  {soak['rss_mb_per_100k']:+.2f} MiB for 100,000 instances, threads {soak['threads_grown']:+d}, descriptors"
+        yield f"  {soak['descriptors_grown']:+d}, tokens left {soak['rows_left']}."
     if "parked" in parked:
         for name in ("sqlite", "postgres"):
             found = parked[name]
-            yield f"- {parked['parked']:,} parked on {name}: the worker has {found['rss_mb']} MiB and uses {found['idle_cpu_percent']} % of a processor; "
-            yield f"  1,000 woken at once, done after {found['wake_p50_ms']:,} ms (p50), {found['wake_p99_ms']:,} ms (p99); "
-            yield f"  restarted, the first result after {found['restart_to_first_result_ms']:,} ms."
+            yield f"- {parked['parked']:,} parked on {name}: the worker has {found['rss_mb']} MiB and uses"
+            yield f"  {found['idle_cpu_percent']} % of a processor; 1,000 woken at once are done after"
+            yield f"  {found['wake_p50_ms']:,} ms (p50), {found['wake_p99_ms']:,} ms (p99); restarted, the first result"
+            yield f"  after {found['restart_to_first_result_ms']:,} ms."
     yield ""
 
 
@@ -182,7 +192,8 @@ def _parts(parts: dict[str, Figures]) -> Iterator[str]:
     yield "| part | outcome | figures | seconds | to repeat |"
     yield "|---|---|---|---:|---|"
     for name, part in parts.items():
-        shown = ", ".join(f"{key} {value:,}" for key, value in part.items() if key in WORDS or key in ("tests", "rounds", "killed", "of"))
+        told = {key: value for key, value in part.items() if key in WORDS or key in ("tests", "rounds", "killed", "of")}
+        shown = ", ".join(f"{key} {value:,}" for key, value in told.items())
         outcome = "not run" if "not_run" in part else "**violated**" if part.get("violations") else "held"
         why = part.get("not_run", shown).replace("|", "/")
         yield f"| {name} | {outcome} | {why} | {part.get('seconds', 0):g} | `python -m proof.run --only {name}` |"

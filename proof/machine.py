@@ -53,6 +53,14 @@ def descriptors(pid: int | str = "self") -> int:
         return 0
 
 
+def threads_of(pid: int | str = "self") -> int:
+    """Return how many threads a process has."""
+    try:
+        return len(list(Path(f"/proc/{pid}/task").iterdir()))
+    except OSError:
+        return 0
+
+
 def processor_seconds(pid: int | str = "self") -> float:
     """Return the processor time that a process has used."""
     try:

@@ -50,7 +50,7 @@ def rounds(
 def _round(tests: Sequence[str], environment: Mapping[str, str], report: Any) -> None:
     command = [
         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "3600", "--tb", "short",
-        f"--junit-xml={report}", *tests,
+        "-o", "junit_family=xunit1", f"--junit-xml={report}", *tests,
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=_LONGEST_SECS,

@@ -16,7 +16,7 @@ from typing import Any
 
 import psycopg
 
-from proof.machine import descriptors, resident
+from proof.machine import descriptors, resident, threads_of
 from proof.part import ROOT, Budget, Figures
 from sayiir import Flow, PostgresBackend, Worker, WorkflowClient, connect
 from tests.servers.postgres import PostgresServer
@@ -56,7 +56,7 @@ def run(budget: Budget) -> Figures:
             child = _child(url)
             try:
                 points = _submit(budget, client, flow, child.pid)
-                threads = len(os.listdir(f"/proc/{child.pid}/task"))
+                threads = threads_of(child.pid)
                 files = descriptors(child.pid)
                 # Retention works while nothing else does.
                 rows = _rows_left(url)
@@ -87,7 +87,7 @@ def _submit(budget: Budget, client: WorkflowClient, flow: Any, pid: int) -> list
             client.wait(names[-1], 120)
             done += _BATCH
         points.append({
-            "done": done, "resident": resident(pid), "threads": len(os.listdir(f"/proc/{pid}/task")),
+            "done": done, "resident": resident(pid), "threads": threads_of(pid),
             "descriptors": descriptors(pid), "at": time.monotonic() - began,
         })  # fmt: skip
     return points

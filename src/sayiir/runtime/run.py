@@ -122,7 +122,7 @@ class Run:
         """Wait until a time of the store; a cancel, a pause or the end of the run wakes it at once."""
         with self._changed:
             while not self.stopping and (left := until - self.store.now()) > 0:
-                self.clock.wait(self._changed, left / 1_000_000)
+                self.store.sleep(self._changed, left / 1_000_000)
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return the event loop that this run's async tasks share."""

@@ -48,7 +48,7 @@ def _resolve(
     try:
         refs = needed(parts)
         if depth > MAX_DEPTH or not all(isinstance(part, int) for part in refs):
-            raise ValueError("what it is made of makes no sense")  # noqa: TRY301 -- explained below, like the others
+            raise ValueError("what it is made of makes no sense")
         inner = fetch([part for part in refs if part != INPUT_REF])  # all at once: a join may have a thousand
         return compose(parts, {part: _resolve(part, inner, stored_input, fetch, depth + 1) for part in refs})
     except WorkflowError:
