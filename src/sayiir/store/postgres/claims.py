@@ -18,7 +18,7 @@ import msgspec
 from sayiir.clock import MICROS
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Position
-from sayiir.core.values import unpack
+from sayiir.core.values import plain, unpack
 from sayiir.errors import BackendError, DeserializationError
 from sayiir.store import scripts
 from sayiir.store.columns import raw
@@ -109,15 +109,15 @@ class Claims:
             number, instance_id, definition, workflow_id, definition_hash, State.IN_PROGRESS, b"", created_at,
             updated_at, metadata=raw(metadata), priority=priority, trace=trace,
         )  # fmt: skip
-        route = tuple(msgspec.json.decode(keys)) if keys else ()
-        position = Position(node, ref, step, attempt, iteration, 0, route)
         fence = Fence(number, token, epoch)
         try:
+            route = tuple(plain(keys.encode())) if keys else ()
+            position = Position(node, ref, step, attempt, iteration, 0, route)
             if value is None and parts is not None:
                 composed = PostgresRows(connection, self._shared, 0, write=False).value(number, ref)
             else:
                 composed = unpack(raw(value) or b"null")
-        except (BackendError, DeserializationError) as error:
+        except (BackendError, DeserializationError, TypeError) as error:
             return Unreadable(fence, error)
         came = Signal(signal_id, signal, raw(payload) or b"null", sent_at) if wake == "signal" else None
         return Work(instance, Claim(fence, position, wake, composed, due_at, came, parked_at))

@@ -35,6 +35,9 @@ ADD_INSTANCE = """INSERT INTO @instances
     VALUES (%s, %s, %s, 'in_progress', %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 SAVE_INSTANCE = """UPDATE @instances SET status = %s, updated_at = %s, output_ref = %s, error = %s, reason = %s,
     actor = %s, request = %s, request_reason = %s, request_actor = %s, halted = %s WHERE number = %s"""
+# Whatever its status cannot be read as; an end stays.
+SPOIL = """UPDATE @instances SET status = 'failed', error = %s, updated_at = %s, request = NULL, halted = NULL
+    WHERE number = %s AND status NOT IN ('completed', 'failed', 'cancelled')"""
 DROP_INSTANCE = (
     "DELETE FROM @tokens WHERE instance = %s",
     "DELETE FROM @results WHERE instance = %s",
