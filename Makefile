@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: demo test check prove bench format clean
+.PHONY: demo test check prove bench bench-large format clean
 
 demo: $(VENV)/.installed
 	$(PY) -m demo $(ARGS)
@@ -20,10 +20,13 @@ check: $(VENV)/.installed
 	$(VENV)/bin/lint-imports
 
 prove: $(VENV)/.installed
-	SAYIIR_PROVE=1 $(PY) -m pytest --timeout 7200 tests/proof tests/conformance $(ARGS)
+	$(PY) -m proof.run $(ARGS)
 
 bench: $(VENV)/.installed
 	$(PY) -m benchmarks.run $(ARGS)
+
+bench-large: $(VENV)/.installed
+	$(PY) -m benchmarks.run --only history-large $(ARGS)
 
 format: $(VENV)/.installed
 	$(PY) -m ruff check --fix .
@@ -35,4 +38,4 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .prove demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -53,6 +53,9 @@ class MemoryRows(MemoryObserving):
     def owner_name(self, owner: int) -> str | None:
         return WORKER
 
+    def in_company(self) -> bool:
+        return False  # all workers are in this one process
+
     def instance(self, instance_id: str) -> Instance | None:
         return self._instances.get(instance_id)
 
@@ -67,7 +70,7 @@ class MemoryRows(MemoryObserving):
         instance = Instance(
             self._numbers, new.instance_id, self.add_definition(definition), definition.workflow_id,
             definition.definition_hash, State.IN_PROGRESS, new.input, now, now, metadata=new.metadata,
-            priority=new.priority,
+            priority=new.priority, trace=new.trace,
         )  # fmt: skip
         self._instances[new.instance_id] = self._by_number[self._numbers] = instance
         self._records[self._numbers] = {}
@@ -82,6 +85,9 @@ class MemoryRows(MemoryObserving):
         del self._records[instance.number], self._tokens[instance.number]
         self._logs.pop(instance.number, None)
         self._requested.discard(instance.number)
+
+    def spoil(self, number: int, error: bytes, now: int) -> None:
+        pass  # nothing is read here that could be damaged
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
         known = self._definitions.get((workflow_id, definition_hash))

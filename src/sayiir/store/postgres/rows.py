@@ -13,17 +13,21 @@ import msgspec
 from psycopg import Connection
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Definition, Move, Record, Ref, Routing
+from sayiir.core.records import INPUT_REF, Definition, Move, Record, Ref, Routing
+from sayiir.core.values import unpack
+from sayiir.errors import BackendError
 from sayiir.store.columns import instance_of, raw, record_of, record_values, stored_text, token_of, token_values
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.postgres import sql as statements
 from sayiir.store.postgres.observe import PostgresObserving
-from sayiir.store.scripts.basis import MICROS
+from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
+from sayiir.store.scripts.steer import wake_for
+from sayiir.store.scripts.work import spoil
 
-MOMENT_SECS = 1.5
+MOMENT_SECS = 1.25
 """How long after its last beat an owner is not called dead by those who sweep."""
 SILENT_SECS = 15.0
 """How long an owner that cannot hold a lock (behind a pooler) counts as alive after its last beat."""
@@ -50,6 +54,7 @@ class Shared(msgspec.Struct):
     sql: Any
     schema: str
     lock_class: int
+    name: str
     numbers: Numbers
     owner: int = 0
     claim_ttl: float = CLAIM_TTL
@@ -80,7 +85,7 @@ class PostgresRows(PostgresObserving):
     def _all(self, statement: bytes, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
 
-    def _one(self, statement: bytes, values: Sequence[Any] = ()) -> Any:
+    def _one(self, statement: bytes, values: Sequence[Any] | dict[str, Any] = ()) -> Any:
         return self._connection.execute(statement, values).fetchone()
 
     def _do(self, statement: bytes, values: Sequence[Any] = ()) -> int:
@@ -96,8 +101,13 @@ class PostgresRows(PostgresObserving):
         return row is not None and bool(row[1])
 
     def owner_name(self, owner: int) -> str | None:
+        if owner == self.owner:
+            return str(self._shared.name)
         row = self._one(self._sql.OWNER_NAME, (owner,))
         return None if row is None else str(row[0])
+
+    def in_company(self) -> bool:
+        return bool(self._one(self._sql.COMPANY, (self.owner, self._now - int(SILENT_SECS * MICROS)))[0])
 
     # --- instances and definitions --------------------------------------------------------------------------------
 
@@ -118,7 +128,7 @@ class PostgresRows(PostgresObserving):
             self._sql.ADD_INSTANCE,
             (
                 number, new.instance_id, definition, stored_text(new.input), now, now, stored_text(new.metadata),
-                new.priority,
+                new.priority, new.trace,
             ),
         )  # fmt: skip
         if not added:
@@ -126,6 +136,7 @@ class PostgresRows(PostgresObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -141,6 +152,10 @@ class PostgresRows(PostgresObserving):
     def drop_instance(self, instance: Instance) -> None:
         for statement in self._sql.DROP_INSTANCE:
             self._do(statement, (instance.number,))
+
+    def spoil(self, number: int, error: bytes, now: int) -> None:
+        self._do(self._sql.SPOIL, (stored_text(error), now, number))
+        self._do(self._sql.DROP_INSTANCE[0], (number,))
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
         row = self._one(self._sql.STRUCTURE, (workflow_id, definition_hash))
@@ -212,12 +227,20 @@ class PostgresRows(PostgresObserving):
         self._do(self._sql.MARK_TOKENS, (requested, number))
 
     def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
-        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects))
-        found = [self.token(instance, number) for instance, number in keys]
+        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, self.owner))
+        found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
 
+    def _readable(self, instance: int, number: int) -> Token | None:
+        """Return a token; an instance with one that cannot be read ends, or nobody would get any of the others."""
+        try:
+            return self.token(instance, number)
+        except BackendError as error:
+            spoil(self, instance, error)
+            return None
+
     def next_wake(self, lanes: list[Lane]) -> int | None:
-        wake: int | None = self._one(self._sql.NEXT_WAKE, (lanes_text(lanes),))[0]
+        wake: int | None = self._one(self._sql.NEXT_WAKE, wake_values(lanes, self.owner))[0]
         return wake
 
     def wake_awaiting(self, number: int, signal: str, now: int) -> None:
@@ -236,6 +259,8 @@ class PostgresRows(PostgresObserving):
         def fetch(refs: list[Ref]) -> dict[Ref, Stored]:
             return {row[0]: (raw(row[1]), raw(row[2])) for row in self._all(self._sql.VALUES, (number, refs))}
 
+        if ref != INPUT_REF and (found := fetch([ref]).get(ref, (None, None))[0]) is not None:
+            return unpack(found)
         row = self._one(self._sql.INPUT, (number,))
         return resolve(ref, None if row is None else raw(row[0]), fetch)
 
@@ -249,7 +274,19 @@ class PostgresRows(PostgresObserving):
         return Signal(row[0], row[1], raw(row[2]) or b"null", row[3])
 
     def add_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None, now: int) -> bool:
-        return self._do(self._sql.ADD_SIGNAL, (instance_id, name, stored_text(payload), dedup_key, now)) == 1
+        values = instance_id, name, stored_text(payload), dedup_key, now, not self.met
+        return self._do(self._sql.ADD_SIGNAL, values) == 1
+
+    def tidy(self) -> bool:
+        """Forget old marks; wake who sleeps over a signal that was not committed when it parked, and tell if any may."""
+        self._do(self._sql.DROP_MARKS, (self._now - _DAY,))
+        found = self._all(self._sql.EARLY)
+        late = [(instance_id, name) for _, instance_id, name, is_here in found if is_here]
+        for instance_id, name in late:
+            # Under the instance's lock, so that one that is about to park has done so.
+            wake_for(self, instance_id, name)
+        self._do(self._sql.NOT_EARLY, ([row[0] for row in found],))
+        return bool(late)
 
     def consume_signal(self, instance_id: str, signal: Signal, now: int) -> bool:
         return (
@@ -270,8 +307,12 @@ class PostgresRows(PostgresObserving):
         keys = self._all(self._sql.OWNED, (owner,))
         found = []
         for instance, number in keys:
-            self.instance_by_number(instance)  # locked before its tokens
-            token = self.token(instance, number)
+            try:
+                self.instance_by_number(instance)  # locked before its tokens
+            except BackendError as error:
+                spoil(self, instance, error)
+                continue
+            token = self._readable(instance, number)
             found += [token] if token is not None and token.owner == owner else []
         return found
 
@@ -280,10 +321,6 @@ class PostgresRows(PostgresObserving):
 
     def drop_owner(self, owner: int) -> None:
         self._do(self._sql.DROP_OWNER, (owner,))
-
-    def drop_marks(self) -> None:
-        """Forget the transactions about which nobody can ask any more."""
-        self._do(self._sql.DROP_MARKS, (self._now - _DAY,))
 
     def find(self, query: Query) -> list[Instance]:
         where, values = statements.conditions(query)
@@ -301,11 +338,17 @@ def lanes_text(lanes: list[Lane]) -> str:
     return msgspec.json.encode([{"definition": lane.definition, "tags": lane.tags} for lane in lanes]).decode()
 
 
-def due_values(lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> dict[str, Any]:
+def due_values(lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, owner: int) -> dict[str, Any]:
     """Return what DUE takes."""
     return {
         "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
+        "owner": owner, "grace": GRACE,
     }  # fmt: skip
+
+
+def wake_values(lanes: list[Lane], owner: int) -> dict[str, Any]:
+    """Return what NEXT_WAKE takes."""
+    return {"lanes": lanes_text(lanes), "owner": owner, "grace": GRACE}
 
 
 def _read_instance(row: Any) -> Instance:

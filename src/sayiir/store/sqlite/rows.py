@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import msgspec
 
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
+from sayiir.errors import BackendError
 from sayiir.store.columns import (
     instance_of,
-    is_plain,
     keys_text,
     record_of,
     record_values,
@@ -22,8 +23,9 @@ from sayiir.store.columns import (
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
-from sayiir.store.scripts.basis import MICROS
+from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
+from sayiir.store.scripts.work import spoil
 from sayiir.store.sqlite import sql
 from sayiir.store.sqlite.observe import SqliteObserving
 
@@ -53,6 +55,9 @@ class SqliteRows(SqliteObserving):
         row = self._execute("SELECT name FROM sayiir_owners WHERE owner = ?", (owner,)).fetchone()
         return None if row is None else str(row[0])
 
+    def in_company(self) -> bool:
+        return any(owner.owner != self.owner and self.alive(owner.owner) for owner in self.owners())
+
     def instance(self, instance_id: str) -> Instance | None:
         row = self._execute(sql.BY_ID, (instance_id,)).fetchone()
         return None if row is None else instance_of(row)
@@ -65,6 +70,7 @@ class SqliteRows(SqliteObserving):
         definition, number = self.add_definition(new.definition), self._numbers.next(above)
         values = (
             new.instance_id, definition, stored(new.input), now, now, stored(new.metadata), new.priority,
+            new.trace,
         )  # fmt: skip
         while True:
             try:
@@ -77,6 +83,7 @@ class SqliteRows(SqliteObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -94,6 +101,10 @@ class SqliteRows(SqliteObserving):
         self._execute("DELETE FROM sayiir_results WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_logs WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_instances WHERE number = ?", (instance.number,))
+
+    def spoil(self, number: int, error: bytes, now: int) -> None:
+        self._execute(sql.SPOIL, (stored(error), now, number))
+        self._execute("DELETE FROM sayiir_tokens WHERE instance = ?", (number,))
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
         row = self._execute(
@@ -169,12 +180,7 @@ class SqliteRows(SqliteObserving):
         self._execute(sql.SAVE_TOKEN, token_values(token))
 
     def step(self, fence: Fence, move: Move) -> bool:
-        position, records = move.position, move.records
-        if is_plain(move):
-            line = record_values(fence.instance, records[0], position.node)
-            held = (fence.instance, fence.token, fence.epoch, keys_text(position.keys))
-            if self._execute(sql.STEP, line + held).rowcount == 1:
-                return True
+        position = move.position
         cursor = self._execute(
             sql.STEP_TOKEN,
             (
@@ -184,8 +190,12 @@ class SqliteRows(SqliteObserving):
         )  # fmt: skip
         if cursor.rowcount != 1:
             return False
-        self.add_records(fence.instance, records)
+        self.add_records(fence.instance, move.records)
         return True
+
+    def add_step(self, values: tuple[Any, ...]) -> bool:
+        """Write a plain step by its line and its fence; False when the fence or the token is not as expected."""
+        return self._execute(sql.STEP, values).rowcount == 1
 
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         if fence.token:
@@ -223,19 +233,36 @@ class SqliteRows(SqliteObserving):
         found: list[tuple[float, int, int]] = []
         for lane in lanes:
             for priority in PRIORITIES:
-                key = lane.definition, lane.tags, priority, now, suspects, limit
+                key = lane.definition, lane.tags, priority, now, suspects, self.owner, now - GRACE, limit
                 # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
                 found += [
                     (wake_at + priority * aging * MICROS, instance, token)
                     for instance, token, wake_at in self._execute(sql.DUE, key)
                 ]
         urgent = sorted(found)[:limit]
-        return [token for _, instance, number in urgent if (token := self.token(instance, number)) is not None]
+        rows = [self._execute(sql.ONE_TOKEN, (instance, number)).fetchone() for _, instance, number in urgent]
+        return self._readable(row for row in rows if row is not None)
+
+    def _readable(self, rows: Iterable[Any]) -> list[Token]:
+        """Return the tokens; an instance with one that cannot be read ends, or nobody would get any of the others."""
+        found = list[Token]()
+        for row in rows:
+            try:
+                found.append(token_of(row))
+            except BackendError as error:
+                spoil(self, row[0], error)
+        return found
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
         keys = [(lane.definition, lane.tags, priority) for lane in lanes for priority in PRIORITIES]
-        wakes = [self._execute(sql.NEXT_WAKE, key).fetchone()[0] for key in keys]
-        return min((wake for wake in wakes if wake is not None), default=None)
+        wakes: list[int] = []
+        for key in keys:
+            for wake_at, avoid in self._execute(sql.NEXT_WAKE, key):
+                wakes.append(wake_at)
+                if avoid == self.owner:
+                    (sooner,) = self._execute(sql.WAKE_BEFORE, (*key, wake_at + GRACE, avoid)).fetchone()
+                    wakes[-1] = wake_at + GRACE if sooner is None else sooner
+        return min(wakes, default=None)
 
     def wake_awaiting(self, number: int, signal: str, now: int) -> None:
         self._execute(
@@ -297,7 +324,7 @@ class SqliteRows(SqliteObserving):
         return [Owner(*row) for row in self._execute("SELECT owner, name, beat_at FROM sayiir_owners")]
 
     def owned(self, owner: int) -> list[Token]:
-        return [token_of(row) for row in self._execute(sql.OWNED, (owner,))]
+        return self._readable(self._execute(sql.OWNED, (owner,)).fetchall())
 
     def beat(self, now: int) -> None:
         self._execute("UPDATE sayiir_owners SET beat_at = ? WHERE owner = ?", (now, self.owner))

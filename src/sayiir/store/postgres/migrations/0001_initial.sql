@@ -37,7 +37,9 @@ CREATE TABLE instances (
     request_actor text,
     metadata text,
     priority smallint,
-    halted text
+    halted text,
+    -- The W3C trace context of the submit, where that was traced.
+    trace text
 ) WITH (fillfactor = 80);
 -- For lists. By columns that a completion does not write: a failed instance has an error, one that failed or was cancelled
 -- has halted tokens, an unfinished one a main token. So the usual end of an instance writes no index.
@@ -69,6 +71,7 @@ CREATE TABLE tokens (
     tags text NOT NULL,
     priority smallint NOT NULL,
     wake_at bigint,
+    avoid integer,
     requested boolean NOT NULL DEFAULT false,
     PRIMARY KEY (instance, number)
 ) WITH (
@@ -104,7 +107,8 @@ CREATE TABLE results (
     PRIMARY KEY (instance, ref)
 );
 
--- First in, first out for each instance and name. Keyed by id, since a signal may come before its instance.
+-- First in, first out for each instance and name. Keyed by id, since a signal may come before its instance. It is `early`
+-- until somebody has looked whether its instance was created, and parked without seeing it, before it was committed.
 CREATE TABLE signals (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     instance_id text COLLATE "C" NOT NULL,
@@ -112,8 +116,10 @@ CREATE TABLE signals (
     payload text NOT NULL,
     dedup_key text,
     sent_at bigint NOT NULL,
-    consumed_at bigint
+    consumed_at bigint,
+    early boolean NOT NULL DEFAULT false
 );
+CREATE INDEX signals_early ON signals (id) WHERE early;
 CREATE INDEX signals_waiting ON signals (instance_id, name, id) WHERE consumed_at IS NULL;
 CREATE UNIQUE INDEX signals_dedup ON signals (instance_id, name, dedup_key) WHERE dedup_key IS NOT NULL;
 

@@ -33,7 +33,9 @@ CREATE TABLE sayiir_instances (
     request_actor TEXT,
     metadata TEXT,
     priority INTEGER,
-    halted TEXT
+    halted TEXT,
+    -- The W3C trace context of the submit, where that was traced.
+    trace TEXT
 );
 -- For lists. By columns that a completion does not write: a failed instance has an error, one that failed or was cancelled
 -- has halted tokens, an unfinished one a main token. So the usual end of an instance writes no index.
@@ -65,6 +67,7 @@ CREATE TABLE sayiir_tokens (
     tags TEXT NOT NULL,
     priority INTEGER NOT NULL,
     wake_at INTEGER,
+    avoid INTEGER,
     requested INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, number)
 ) WITHOUT ROWID;
