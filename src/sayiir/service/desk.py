@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +20,8 @@ from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
 from sayiir.store.observe_port import OwnerFacts, Tallies
 from sayiir.store.port import Instance, View
+
+_TRACE_ID = re.compile("[0-9a-f]{32}")
 
 
 class Desk:
@@ -94,6 +97,13 @@ class Desk:
         except WorkflowError:
             return {}
         return found if isinstance(found, dict) else {"": found}
+
+    def _trace_link(self, instance: Instance) -> str | None:
+        """Return where the instance's trace can be seen, if it was traced and somebody said where traces are."""
+        parts = (instance.trace or "").split("-")  # W3C traceparent: version, trace id, span id, flags
+        if self.trace_url is None or len(parts) < 4 or not _TRACE_ID.fullmatch(parts[1]):
+            return None
+        return self.trace_url.replace("{trace_id}", parts[1])
 
     def _possible(self, access: Access, instance: Instance) -> tuple[Action, ...]:
         """Return what somebody may do with an instance now."""
