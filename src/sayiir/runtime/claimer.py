@@ -71,10 +71,9 @@ class Claimer:
         misfits = [job for job in map(self._shift.accept, due.works) if not self._shift.place(job)]
         if misfits:
             # Somebody else may have a slot for them; to look again at once would only claim the same ones.
-            self._give_back(misfits)
             self._pause = min(_LONGEST_PAUSE_SECS, max(_SHORTEST_PAUSE_SECS, self._pause * 2))
-            with self._shift.slots.changed:
-                self._shift.slots.wait(self._pause)
+            self._give_back(misfits)
+            self._wait_for_other_slots(self._pause)
             return
         self._pause = 0.0
         if len(due.works) < limit:
@@ -131,6 +130,17 @@ class Claimer:
             self._taken, self._moved = crew.taken, now
         elif now - self._moved >= _STANDSTILL_SECS:
             self._give_back(crew.withdraw(lambda job: not job.begun))
+
+    def _wait_for_other_slots(self, seconds: float) -> None:
+        """Wait until there are other slots than now, or so long; that a misfit was given back changes none."""
+        slots, deadline = self._shift.slots, self._clock.monotonic() + seconds
+        with slots.changed:
+            free = slots.free(False), slots.free(True)
+            while not self._shift.closing and (slots.free(False), slots.free(True)) == free:
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    return
+                slots.wait(left)
 
     def _place_ahead(self) -> bool:
         """Let the token that goes before all others begin; False when it still waits."""

@@ -85,6 +85,7 @@ class Shift:
 
     def start(self) -> None:
         """Begin to work."""
+        self.writer.start()
         observe.shifts.add(self)
         if self.keeper is not None:
             self.keeper.start()

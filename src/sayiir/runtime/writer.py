@@ -34,6 +34,9 @@ class Writer:
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         self._stopped = False
         self.trouble = trouble
+
+    def start(self) -> None:
+        """Begin to write."""
         threading.Thread(target=self._work, name="sayiir-writer", daemon=True).start()
 
     def put(self, job: Job, ask: Write | Release) -> Moved | None:

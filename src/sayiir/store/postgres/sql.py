@@ -35,6 +35,9 @@ ADD_INSTANCE = """INSERT INTO @instances
     VALUES (%s, %s, %s, 'in_progress', %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 SAVE_INSTANCE = """UPDATE @instances SET status = %s, updated_at = %s, output_ref = %s, error = %s, reason = %s,
     actor = %s, request = %s, request_reason = %s, request_actor = %s, halted = %s WHERE number = %s"""
+# Whatever its status cannot be read as; an end stays.
+SPOIL = """UPDATE @instances SET status = 'failed', error = %s, updated_at = %s, request = NULL, halted = NULL
+    WHERE number = %s AND status NOT IN ('completed', 'failed', 'cancelled')"""
 DROP_INSTANCE = (
     "DELETE FROM @tokens WHERE instance = %s",
     "DELETE FROM @results WHERE instance = %s",
@@ -329,7 +332,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             ORDER BY wake_at LIMIT 1) d ON true
         LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
-            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND (d.wake_at IS NULL OR wake_at < d.wake_at)
+            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND wake_at < coalesce(d.wake_at, 9223372036854775807)
             AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
         WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
