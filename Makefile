@@ -20,7 +20,7 @@ check: $(VENV)/.installed
 	$(VENV)/bin/lint-imports
 
 prove: $(VENV)/.installed
-	SAYIIR_PROVE=1 $(PY) -m pytest --timeout 7200 tests/proof tests/conformance $(ARGS)
+	SAYIIR_PROVE=1 $(PY) -m pytest --timeout 7200 tests/proof tests/conformance tests/simulation $(ARGS)
 
 bench: $(VENV)/.installed
 	$(PY) -m benchmarks.run $(ARGS)
