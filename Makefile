@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: demo test check prove bench format clean
+.PHONY: demo test check prove bench bench-large format clean
 
 demo: $(VENV)/.installed
 	$(PY) -m demo $(ARGS)
@@ -24,6 +24,9 @@ prove: $(VENV)/.installed
 
 bench: $(VENV)/.installed
 	$(PY) -m benchmarks.run $(ARGS)
+
+bench-large: $(VENV)/.installed
+	$(PY) -m benchmarks.run --only history-large $(ARGS)
 
 format: $(VENV)/.installed
 	$(PY) -m ruff check --fix .

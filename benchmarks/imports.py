@@ -6,14 +6,14 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 
 from benchmarks.environments import ROOT
 from benchmarks.measure import Budget, Case, Group, timed
 from benchmarks.setting import Setting
 
 
-def groups(setting: Setting) -> list[Group]:
-    """Return the groups of this subject."""
+def _group(setting: Setting) -> Group:
     starts = setting.scale.starts
     cases = [
         Case(
@@ -30,14 +30,12 @@ def groups(setting: Setting) -> list[Group]:
                 Case(peer, f"`import {module}` of {label}",
                      lambda python=python, module=module: _cost(python, module, starts), "millis", "ours")  # type: ignore[misc]
             )  # fmt: skip
-    return [
-        Group(
-            "imports",
-            "Import",
-            f"Start and end of an interpreter with the import, less one without; the best of {starts} each.",
-            cases,
-        )
-    ]
+    return Group(
+        "imports",
+        "Import",
+        f"Start and end of an interpreter with the import, less one without; the best of {starts} each.",
+        cases,
+    )
 
 
 _BYTECODE = tempfile.TemporaryDirectory(prefix="sayiir-bench-")
@@ -60,3 +58,8 @@ def _start(python: str, program: str) -> None:
         environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
         environment |= {"PYTHONPATH": str(ROOT / "src"), "PYTHONPYCACHEPREFIX": str(_BYTECODE.name)}
     subprocess.run([python, *([] if ours else ["-I"]), "-c", program], check=True, capture_output=True, env=environment)
+
+
+GROUPS: dict[str, Callable[[Setting], Group]] = {
+    "imports": _group,
+}

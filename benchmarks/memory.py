@@ -12,11 +12,6 @@ from benchmarks.setting import Setting
 from sayiir import InMemoryBackend, run_durable_workflow, run_workflow
 
 
-def groups(setting: Setting) -> list[Group]:
-    """Return the groups of this subject."""
-    return [_plain(setting), _durable(setting)]
-
-
 def _plain(setting: Setting) -> Group:
     steps = setting.scale.memory
     shortest, *_, longest = setting.scale.chains
@@ -109,3 +104,8 @@ def _run_durably(backend: InMemoryBackend, length: int, steps: int) -> float:
             run_durable_workflow(workflow, new_id(), 0, backend)
 
     return timed(work) / runs / length * 1e6
+
+
+GROUPS: dict[str, Callable[[Setting], Group]] = {
+    "memory": _plain, "durable-memory": _durable,
+}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from benchmarks.measure import UNITS, Figure, Group, Kind
 from benchmarks.plot import bars
@@ -14,6 +15,12 @@ PLOTTED = {
     "memory": "µs a step", "sqlite-full": "µs a step", "sqlite-normal": "µs a step", "threads": "steps a second",
     "postgres": "µs a step", "workers": "steps a second", "pick-up": "ms",
 }  # fmt: skip
+ORDER = (
+    "memory", "durable-memory", "sqlite-full", "sqlite-normal", "sqlite-more", "threads", "postgres", "postgres-submit",
+    "postgres-forks", "postgres-bytes", "workers", "worker-bytes", "pick-up", "delays", "history", "history-large",
+    "imports",
+)  # fmt: skip
+"""Of the groups on the page."""
 
 
 def number(value: float) -> str:
@@ -43,39 +50,45 @@ def _marked(verdict: str) -> str:
     return f"**{verdict}**" if "not met" in verdict else verdict
 
 
-def tables(groups: list[Group], figures: list[Figure], facts: dict[str, str]) -> str:
-    """Return the generated part of the page."""
-    parts = ["Machine: " + "; ".join(f"{name}: {fact}" for name, fact in facts.items()) + "."]
-    for group in groups:
-        parts.append(f"### {group.title}")
-        parts.append(group.how)
-        if group.key in PLOTTED:
-            parts.append(f"![{group.title}](img/bench-{group.key}.svg)")
-        parts.append("\n".join([HEADER, *(row(figure) for figure in figures if figure.group == group.key)]))
-    return "\n\n".join(parts)
-
-
-def write(docs: Path, groups: list[Group], figures: list[Figure], facts: dict[str, str]) -> None:
-    """Write page, figures and plots into the folder of the documentation."""
+def merge(docs: Path, group: Group, figures: list[Figure], facts: dict[str, str]) -> None:
+    """Put the figures of one group into page, JSON and plots; those of all others stay as they are."""
     (docs / "img").mkdir(parents=True, exist_ok=True)
+    groups, others = stored(docs)
+    groups[group.key] = {"key": group.key, "title": group.title, "how": group.how, "machine": facts}
+    kept = [figure for figure in others if figure.group != group.key] + figures
+    ordered = [groups[key] for key in sorted(groups, key=_place)]
+    every = sorted(kept, key=lambda figure: _place(figure.group))
+    content = {"groups": ordered, "figures": [figure.plain() for figure in every]}
+    (docs / "benchmarks.json").write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    if group.key in PLOTTED:
+        (docs / "img" / f"bench-{group.key}.svg").write_text(bars(figures, group.title, PLOTTED[group.key]), "utf-8")
     page = docs / "benchmarks.md"
     text = page.read_text("utf-8") if page.exists() else f"# Benchmarks\n\n{BEGIN}\n{END}\n"
     before, rest = text.split(BEGIN)
-    after = rest.split(END)[1]
-    page.write_text(f"{before}{BEGIN}\n\n{tables(groups, figures, facts)}\n\n{END}{after}", "utf-8")
-    write_json(docs / "benchmarks.json", figures, facts)
+    page.write_text(f"{before}{BEGIN}\n\n{tables(ordered, every)}\n\n{END}{rest.split(END)[1]}", "utf-8")
+
+
+def stored(docs: Path) -> tuple[dict[str, dict[str, Any]], list[Figure]]:
+    """Return the groups, by key, and the figures that were measured before."""
+    path = docs / "benchmarks.json"
+    content = json.loads(path.read_text("utf-8")) if path.exists() else {"groups": [], "figures": []}
+    return {group["key"]: group for group in content["groups"]}, [Figure(**figure) for figure in content["figures"]]
+
+
+def tables(groups: list[dict[str, Any]], figures: list[Figure]) -> str:
+    """Return the generated part of the page."""
+    parts = []
     for group in groups:
-        if group.key in PLOTTED:
-            of_group = [figure for figure in figures if figure.group == group.key]
-            (docs / "img" / f"bench-{group.key}.svg").write_text(
-                bars(of_group, group.title, PLOTTED[group.key]), "utf-8"
-            )
+        parts += [f"### {group['title']}", group["how"]]
+        if group["key"] in PLOTTED:
+            parts.append(f"![{group['title']}](img/bench-{group['key']}.svg)")
+        parts.append("\n".join([HEADER, *(row(figure) for figure in figures if figure.group == group["key"])]))
+        parts.append("Measured: " + "; ".join(f"{name}: {fact}" for name, fact in group["machine"].items()) + ".")
+    return "\n\n".join(parts)
 
 
-def write_json(path: Path, figures: list[Figure], facts: dict[str, str]) -> None:
-    """Write the figures with all their samples."""
-    content = {"machine": facts, "figures": [figure.plain() for figure in figures]}
-    path.write_text(json.dumps(content, indent=1, ensure_ascii=False) + "\n", "utf-8")
+def _place(key: str) -> int:
+    return ORDER.index(key) if key in ORDER else len(ORDER)
 
 
 def parse(text: str) -> list[dict[str, str]]:
@@ -86,4 +99,4 @@ def parse(text: str) -> list[dict[str, str]]:
     return [dict(zip(names, line, strict=True)) for line in cells if line != names]
 
 
-__all__ = ["BEGIN", "END", "Kind", "number", "parse", "row", "tables", "write", "write_json"]
+__all__ = ["BEGIN", "END", "Kind", "merge", "number", "parse", "row", "tables"]

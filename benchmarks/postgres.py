@@ -81,11 +81,6 @@ class Scales:
         return float(row[0])
 
 
-def groups(setting: Setting) -> list[Group]:
-    """Return the groups of this subject."""
-    return [_chains(setting), _submits(setting), _forks(setting), _bytes(setting)]
-
-
 def _chains(setting: Setting) -> Group:
     scale, url = setting.scale, setting.database()
     floor, backend = Floor(url), PostgresBackend(url)
@@ -235,3 +230,8 @@ def _bytes(setting: Setting) -> Group:
         ],
         close,
     )
+
+
+GROUPS: dict[str, Callable[[Setting], Group]] = {
+    "postgres": _chains, "postgres-submit": _submits, "postgres-forks": _forks, "postgres-bytes": _bytes,
+}

@@ -1,7 +1,7 @@
 """The benchmark: `python -m benchmarks.run`, or `make bench`.
 
-Measures every group, prints its table, and writes docs/benchmarks.md with its plots and docs/benchmarks.json. A quick
-run only prints, unless it is told where to write.
+Measures group after group, prints its table, and puts it into docs/benchmarks.md, its plot and docs/benchmarks.json; what
+is there of other groups stays. A quick run only prints, unless it is told where to write.
 """
 
 from __future__ import annotations
@@ -10,14 +10,13 @@ import argparse
 import shutil
 import sys
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 from benchmarks import imports, memory, postgres, sqlite, threads, workers
 from benchmarks.environments import REQUIREMENTS, ROOT, interpreter
 from benchmarks.machine import facts
 from benchmarks.measure import Figure, Group, take
-from benchmarks.page import HEADER, row, write, write_json
+from benchmarks.page import HEADER, merge, row
 from benchmarks.server import Server
 from benchmarks.setting import QUICK, Scale, Setting
 from sayiir.store.sqlite.filesystem import file_system
@@ -27,6 +26,9 @@ SUBJECTS = {
     "memory": memory, "sqlite": sqlite, "threads": threads, "postgres": postgres, "workers": workers,
     "imports": imports,
 }  # fmt: skip
+GROUPS = {key: group for subject in SUBJECTS.values() for key, group in subject.GROUPS.items()}
+LARGE = "history-large"
+"""Taken only when it is named: filling the tables takes long."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -38,44 +40,37 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{parent} is in memory (tmpfs), where a commit costs nothing; give --dir on a disk", file=sys.stderr)
         return 2
     folder = Path(tempfile.mkdtemp(prefix=".bench-", dir=parent))
+    docs = options.docs or (None if options.quick else ROOT / "docs")
     try:
-        about = facts(folder)
         with Server(folder) as server:
-            setting = Setting(folder, _scale(options), _peers(options), server.database)
-            groups, figures = _measure(setting, options.only)
-            about |= server.facts()
+            setting = Setting(folder, QUICK if options.quick else Scale(), _peers(options), server.database)
+            for key in _wanted(options.only):
+                group = GROUPS[key](setting)
+                figures = _measured(group, setting.scale.rounds)
+                if docs is not None:
+                    merge(Path(docs), group, figures, facts(folder) | server.facts())
     except ServerError as error:
         print(error, file=sys.stderr)
         return 2
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    if options.json:
-        write_json(Path(options.json), figures, about)
-    docs = options.docs or (None if options.quick or options.only else ROOT / "docs")
-    if docs is not None:
-        write(Path(docs), groups, figures, about)
     return 0
 
 
-def _measure(setting: Setting, only: list[str] | None) -> tuple[list[Group], list[Figure]]:
-    groups: list[Group] = []
-    figures: list[Figure] = []
-    for name, subject in SUBJECTS.items():
-        if only and name not in only:
-            continue
-        for group in subject.groups(setting):
-            taken = take(group, setting.scale.rounds, _say)
-            print(f"\n{group.title}\n\n{HEADER}")
-            for figure in taken:
-                print(row(figure), flush=True)
-            groups.append(group)
-            figures += taken
-    return groups, figures
+def _wanted(only: list[str] | None) -> list[str]:
+    """Return the keys of the groups that are asked for: by their own name, or by that of their subject."""
+    if not only:
+        return [key for key in GROUPS if key != LARGE]
+    named = {key for name in only for key in (SUBJECTS[name].GROUPS if name in SUBJECTS else ()) if key != LARGE}
+    return [key for key in GROUPS if key in named or key in only]
 
 
-def _scale(options: argparse.Namespace) -> Scale:
-    scale = QUICK if options.quick else Scale()
-    return replace(scale, finished=1_000_000, parked=100_000) if options.large else scale
+def _measured(group: Group, rounds: int) -> list[Figure]:
+    taken = take(group, rounds, _say)
+    print(f"\n{group.title}\n\n{HEADER}")
+    for figure in taken:
+        print(row(figure), flush=True)
+    return taken
 
 
 def _say(text: str) -> None:
@@ -96,14 +91,14 @@ def _options(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick", action="store_true", help="very little of everything: shows that it works, not how well"
     )
-    parser.add_argument("--large", action="store_true", help="much longer history in the tables: 1,000,000 instances")
     parser.add_argument("--peers", action=argparse.BooleanOptionalAction, default=True, help="other engines too")
     parser.add_argument("--peer", action="append", default=[], metavar="NAME=PYTHON",
                         help=f"an interpreter that has the peer already; names: {', '.join(REQUIREMENTS)}")  # fmt: skip
-    parser.add_argument("--only", action="append", choices=list(SUBJECTS), help="only this subject (may be repeated)")
+    names = list(dict.fromkeys([*SUBJECTS, *GROUPS]))
+    parser.add_argument("--only", action="append", choices=names, metavar="NAME",
+                        help=f"only this subject or group (may be repeated): {', '.join(names)}")  # fmt: skip
     parser.add_argument("--dir", help="folder on the disk to measure; beside the project when not given")
-    parser.add_argument("--docs", help="folder of benchmarks.md; docs/ when not given, none for a quick or partial run")
-    parser.add_argument("--json", help="write all figures to this file too")
+    parser.add_argument("--docs", help="folder of benchmarks.md; docs/ when not given, none for a quick run")
     return parser.parse_args(arguments)
 
 

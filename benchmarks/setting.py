@@ -12,7 +12,7 @@ from pathlib import Path
 class Scale:
     """How much one measurement does: steps (or instances) of each kind, and rounds."""
 
-    rounds: int = 7
+    rounds: int = 5
     memory: int = 20_000
     buffered: int = 2_000
     synced: int = 1_000
@@ -24,10 +24,10 @@ class Scale:
     starts: int = 5
     batches: int = 10
     instances: int = 5_000
-    foreign_instances: int = 1_000
-    weighed: int = 500
+    foreign_instances: int = 300
+    weighed: int = 200
     pings: int = 200
-    naps: int = 20
+    naps: int = 10
     finished: int = 100_000
     parked: int = 20_000
 

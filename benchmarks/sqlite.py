@@ -74,11 +74,6 @@ class Floor:
         self._connection.close()
 
 
-def groups(setting: Setting) -> list[Group]:
-    """Return the groups of this subject."""
-    return [_full(setting), _normal(setting), _more(setting)]
-
-
 def _full(setting: Setting) -> Group:
     folder, scale = setting.fresh(), setting.scale
     floor, backend = Floor(folder, "FULL"), SqliteBackend(folder / "ours.db")
@@ -192,3 +187,8 @@ def _signal(backend: SqliteBackend) -> Callable[[], float]:
         return timed(work) * 1e3
 
     return measure
+
+
+GROUPS: dict[str, Callable[[Setting], Group]] = {
+    "sqlite-full": _full, "sqlite-normal": _normal, "sqlite-more": _more,
+}

@@ -11,8 +11,7 @@ from benchmarks.setting import Setting
 from sayiir import SqliteBackend, run_durable_workflow
 
 
-def groups(setting: Setting) -> list[Group]:
-    """Return the groups of this subject."""
+def _group(setting: Setting) -> Group:
     folder, scale = setting.fresh(), setting.scale
     backend = SqliteBackend(folder / "ours.db")
     cases = []
@@ -24,15 +23,13 @@ def groups(setting: Setting) -> list[Group]:
                  _rate(backend, length, scale.threads, scale.each), "rate", one,
                  (Budget(3.0, 5.0, to=one, at_least=True),)),
         ]  # fmt: skip
-    return [
-        Group(
-            "threads",
-            "Many threads on one SqliteBackend, synchronous=FULL",
-            "Steps per second over all threads; each thread runs durable instances of its own, one after the other.",
-            cases,
-            backend.close,
-        )
-    ]
+    return Group(
+        "threads",
+        "Many threads on one SqliteBackend, synchronous=FULL",
+        "Steps per second over all threads; each thread runs durable instances of its own, one after the other.",
+        cases,
+        backend.close,
+    )
 
 
 def _rate(backend: SqliteBackend, length: int, threads: int, steps: int) -> Callable[[], float]:
@@ -50,3 +47,8 @@ def _rate(backend: SqliteBackend, length: int, threads: int, steps: int) -> Call
             worker.join()
 
     return lambda: threads * runs * length / timed(work)
+
+
+GROUPS: dict[str, Callable[[Setting], Group]] = {
+    "threads": _group,
+}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 from benchmarks.environments import ENGINES, OURS, Engine, Peer
@@ -36,11 +38,6 @@ class Crew:
     def __exit__(self, *_: object) -> None:
         for peer in self._peers:
             peer.close()
-
-
-def groups(setting: Setting) -> list[Group]:
-    """Return the groups of this subject."""
-    return [_throughput(setting), _weights(setting), _reactions(setting), _delays(setting), _history(setting)]
 
 
 def _others(setting: Setting) -> list[tuple[Engine, str]]:
@@ -138,7 +135,7 @@ class Reaction:
 
     def __init__(self, setting: Setting, python: str, script: str, word: str = "pick_up") -> None:
         # As few with engines that poll slowly as show the tail.
-        self._request = f"{word} {setting.scale.pings if python == OURS else max(2, setting.scale.pings // 2)}"
+        self._request = f"{word} {setting.scale.pings if python == OURS else max(2, setting.scale.pings // 4)}"
         self._crew = partial(Crew, python, script)
         self._setting = setting
         self._url: str | None = None
@@ -212,6 +209,11 @@ def _delays(setting: Setting) -> Group:
 # --- history ------------------------------------------------------------------------------------------------------
 
 
+def _large(setting: Setting) -> Group:
+    group = _history(replace(setting, scale=replace(setting.scale, finished=1_000_000, parked=100_000)))
+    return replace(group, key="history-large", title="Workers on PostgreSQL, with a long history in the tables")
+
+
 def _history(setting: Setting) -> Group:
     scale = setting.scale
     full = ""
@@ -235,3 +237,9 @@ def _history(setting: Setting) -> Group:
                  (Budget(0.9, 0.97, to="ours empty", at_least=True),)),
         ],
     )  # fmt: skip
+
+
+GROUPS: dict[str, Callable[[Setting], Group]] = {
+    "workers": _throughput, "worker-bytes": _weights, "pick-up": _reactions, "delays": _delays, "history": _history,
+    "history-large": _large,
+}  # fmt: skip

@@ -13,6 +13,9 @@
     ├─ SerializationError (also TypeError)       a value that JSON cannot hold
     │   └─ DeserializationError                  a stored value that does not fit the annotation
     ├─ NonRetryableError                         raised by users: do not retry
+    ├─ ForbiddenError                            whoever asks has not the role for it
+    ├─ FilterError (also ValueError)             a filter of instances that cannot be read
+    ├─ UnknownWorkflowError                      nobody here knows a workflow of this name
     └─ BackendError
         ├─ InstanceNotFoundError
         ├─ InvalidStateError
@@ -34,6 +37,8 @@ __all__ = [
     "DefinitionError",
     "DefinitionMismatchError",
     "DeserializationError",
+    "FilterError",
+    "ForbiddenError",
     "InstanceAlreadyExistsError",
     "InstanceBusyError",
     "InstanceNotFoundError",
@@ -46,6 +51,7 @@ __all__ = [
     "SignalTimeoutError",
     "TaskError",
     "TaskTimeoutError",
+    "UnknownWorkflowError",
     "WorkerCrashError",
     "WorkflowError",
 ]
@@ -192,6 +198,24 @@ class NonRetryableError(WorkflowError):
     """
 
     code = "non_retryable"
+
+
+class ForbiddenError(WorkflowError):
+    """Whoever asks may not do this: the role is not enough, or nothing may be changed here."""
+
+    code = "forbidden"
+
+
+class FilterError(WorkflowError, ValueError):
+    """A filter of instances cannot be read; the text names the word and how it is written."""
+
+    code = "bad_filter"
+
+
+class UnknownWorkflowError(WorkflowError):
+    """No workflow of this name, or no such version of it, is known here."""
+
+    code = "unknown_workflow"
 
 
 class BackendError(WorkflowError):

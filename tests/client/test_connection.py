@@ -396,3 +396,13 @@ def test_another_threads_connection(lite):
     with opened(lite) as connection, in_thread(WorkflowClient(lite).submit, DOUBLE, "a", 1, connection=connection) as beside:
         with pytest.raises(BackendError, match="thread"):
             beside.result()
+
+
+def test_nobody_parks_while_a_signal_is_sent_and_not_committed(client, connection, backend):
+    """So none can sleep over it, as on a database where transactions pass each other."""
+    with SqliteBackend(backend.path, lock_timeout=0) as other:
+        client.send_signal("a", "go", 7, connection=connection)
+        with pytest.raises(BackendError, match="kept writing"):
+            run_durable_workflow(GATE, "a", 1, other)
+        connection.commit()
+        assert run_durable_workflow(GATE, "a", 1, other).output == 7

@@ -26,6 +26,7 @@ class TestPostgres(StoreConformance):
 
     def open_store(self) -> PostgresBackend:
         store = PostgresBackend(self.url, clock=self.clock)
+        self.opened(store)
         with psycopg.connect(self.url, autocommit=True) as connection:
             connection.execute("CREATE TABLE IF NOT EXISTS held_clock (now bigint)")
             connection.execute("DELETE FROM held_clock")

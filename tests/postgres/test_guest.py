@@ -53,6 +53,14 @@ def state(url):
     )[0]  # fmt: skip
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+def test_a_transaction_that_begins_with_it_is_the_callers_to_end(client, connection, pg_url, end):
+    client.send_signal("b", "go", 1, connection=connection)
+    assert state(pg_url) == (0, 0, 0)
+    getattr(connection, end)()
+    assert state(pg_url) == (0, 0, int(end == "commit"))
+
+
 def test_both(client, connection, pg_url):
     connection.execute("INSERT INTO orders VALUES (1)")
     client.submit(DOUBLE, "a", 1, connection=connection)

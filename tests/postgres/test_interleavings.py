@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import os
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -108,6 +109,36 @@ def batch(scene: Scene) -> None:
     scene.hands = [scene.started(), begin(scene.one, scene.id + "x")]
 
 
+def awaiting(scene: Scene) -> None:
+    scene.started().await_signal("go")
+
+
+def called(scene: Scene) -> None:
+    awaiting(scene)
+    scene.eye.send_signal(scene.id, "go", b"1")
+
+
+def answered(scene: Scene) -> None:
+    called(scene)
+    assert scene.due(scene.one) == 1
+
+
+def rivals(scene: Scene) -> None:
+    """Two branches, each claimed with the same signal."""
+    for branch in scene.started().fork("l", "r"):
+        branch.await_signal("go")
+    scene.eye.send_signal(scene.id, "go", b"1")
+    assert scene.due(scene.one) == 2
+
+
+def delayed(scene: Scene) -> None:
+    scene.started().wait(0)
+
+
+def consume(scene: Scene, hand: int = -1) -> Any:
+    return scene.hands[hand].consume(scene.hands[hand].claim.signal, "two")
+
+
 def steps_and_ends(scene: Scene) -> Any:
     from sayiir.core.plan import COMPLETE, RUN
     from sayiir.core.records import Move, Position, Record
@@ -170,6 +201,35 @@ def cancelled(scene: Scene, first: Any, second: Any) -> None:
     assert scene.status() is State.CANCELLED
 
 
+def heard(scene: Scene, first: int, second: Any) -> None:
+    assert second is True
+    if not first:
+        assert scene.due(scene.eye) == 1
+    assert consume(scene).kind == "continue"
+
+
+def called_off(scene: Scene, first: Any, second: Any) -> None:
+    assert not refused(second)
+    if scene.status() is not State.CANCELLED:
+        assert scene.hands[-1].run("three").kind == "stopped"
+    assert scene.status() is State.CANCELLED
+
+
+def halted(scene: Scene, first: Any, second: Any) -> None:
+    assert not refused(second)
+    if scene.status() is not State.PAUSED:
+        assert scene.hands[-1].run("three").kind == "stopped"
+    assert scene.status() is State.PAUSED
+    assert scene.due(scene.eye) == 0
+    scene.eye.unpause(scene.id)
+    assert scene.due(scene.eye) == 1
+
+
+def one_signal(scene: Scene, first: Any, second: Any) -> None:
+    assert sorted(moved.kind for moved in (first, second)) == ["again", "continue"]
+    assert scene.ask("SELECT 1 FROM sayiir.signals") == []
+
+
 def paused(scene: Scene, first: int, second: Any) -> None:
     assert not refused(second)
     if first:
@@ -216,6 +276,21 @@ PAIRS = {
     "signal and park": Pair(Scene.started, lambda s: s.hand.await_signal("go"),
                             lambda s: s.two.send_signal(s.id, "go", b"1"), signalled),
     "signal and create": Pair(nothing, creates_and_parks, lambda s: s.two.send_signal(s.id, "go", b"1"), signalled),
+    "signal and due": Pair(awaiting, lambda s: s.due(s.one), lambda s: s.two.send_signal(s.id, "go", b"1"), heard),
+    "due with a signal and cancel": Pair(called, lambda s: s.due(s.one),
+                                         lambda s: s.two.request_cancel(s.id, None, None), called_off),
+    "due with a signal and pause": Pair(called, lambda s: s.due(s.one),
+                                        lambda s: s.two.request_pause(s.id, None, None), halted),
+    "due with a signal twice": Pair(called, lambda s: s.due(s.one), lambda s: s.due(s.two), one_claim),
+    "due after a delay and claim": Pair(delayed, lambda s: s.due(s.one), lambda s: s.claim(s.two), one_claim),
+    "due after a delay and cancel": Pair(delayed, lambda s: s.due(s.one),
+                                         lambda s: s.two.request_cancel(s.id, None, None), called_off),
+    "consume and cancel": Pair(answered, consume, lambda s: s.two.request_cancel(s.id, None, None), called_off),
+    "consume and pause": Pair(answered, consume, lambda s: s.two.request_pause(s.id, None, None), halted),
+    "consume and replace": Pair(answered, consume,
+                                lambda s: s.two.create(new(s.id), "terminate_existing", claim=False), nothing),
+    "consume and consume": Pair(rivals, consume, lambda s: s.hands[0].on(s.two).consume(s.hands[0].claim.signal), one_signal),
+    "consume and send": Pair(answered, consume, lambda s: s.two.send_signal(s.id, "go", b"2"), nothing),
     "complete and cancel": Pair(Scene.started, lambda s: s.hand.complete(b"1"),
                                 lambda s: s.two.request_cancel(s.id, "why", "who"), cancelled_or_completed),
     "step and cancel": Pair(Scene.started, lambda s: s.hand.run("two"),
@@ -276,14 +351,14 @@ def sound(scene: Scene) -> None:
 
 @pytest.fixture(scope="module")
 def scenery(postgres):
-    with postgres.database() as url:
-        stores = [PostgresBackend(url, listen=False, acquire_timeout_secs=20) for _ in range(3)]
+    with postgres.database() as url, ExitStack() as stack:
+        stores = [
+            stack.enter_context(PostgresBackend(url, listen=False, acquire_timeout_secs=20)) for _ in range(3)
+        ]
         for store in stores:
             store.sweep()
         with psycopg.connect(url, autocommit=True) as watch:
             yield url, stores, Conductor(watch), watch
-        for store in stores:
-            store.close()
 
 
 @pytest.mark.parametrize("name", PAIRS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import psycopg
 import pytest
@@ -12,7 +13,8 @@ import pytest
 from sayiir.errors import SchemaVersionError
 from sayiir.store.postgres import PostgresBackend
 from sayiir.store.postgres.migrate import migrate, migrations
-from sayiir.store.postgres.rows import lanes_text
+from sayiir.store.postgres.rows import lanes_text, wake_values
+from sayiir.store.scripts.basis import GRACE
 from tests.postgres.common import Beside, ask, begin, lanes, new, opened, works
 from tests.postgres.test_presence import ROOT
 
@@ -27,8 +29,9 @@ def shape(url, schema):
 
 def test_many_threads_at_once(pg_url):
     opening = [Beside(lambda: PostgresBackend(pg_url, max_connections=1)) for _ in range(8)]
-    for one in opening:
-        one.result().close()
+    with ExitStack() as stack:  # all of them, whatever one of them came to
+        for one in opening:
+            stack.callback(lambda one=one: one.result().close())
     assert ask(pg_url, "SELECT number FROM sayiir.migrations") == [(number,) for number, _, _ in migrations()]
 
 
@@ -134,11 +137,16 @@ def nodes(plan):
     return [plan, *(node for below in plan.get("Plans", ()) for node in nodes(below))]
 
 
+def explained(connection, statement, values):
+    cursor = (psycopg.RawCursor if b"$1" in statement else psycopg.Cursor)(connection)
+    (plan,) = cursor.execute(b"EXPLAIN (FORMAT JSON) " + statement, values).fetchone()
+    return plan if isinstance(plan, list) else json.loads(plan)
+
+
 def scans(url, statement, values):
     """Return (relation, how, index) of every look at a table of tokens or instances, with everything the planner may do."""
     with psycopg.connect(url) as connection:
-        (plan,) = connection.execute(b"EXPLAIN (FORMAT JSON) " + statement, values).fetchone()
-    plan = plan if isinstance(plan, list) else json.loads(plan)
+        plan = explained(connection, statement, values)
     return [
         (node["Relation Name"], node["Node Type"], node.get("Index Name"))
         for node in nodes(plan[0]["Plan"])
@@ -150,35 +158,44 @@ def test_the_claim_looks_at_what_is_due_alone(full):
     url, store = full
     values = {
         "lanes": lanes_text(lanes(store)), "limit": 10, "aging": 1, "suspects": True, "owner": 1, "length": 1,
+        "grace": GRACE,
     }  # fmt: skip
     found = scans(url, store._shared.sql.HOT_CLAIM, values)
     assert ("tokens", "Index Scan", "tokens_due") in found
     assert all(how != "Seq Scan" for _, how, _ in found), found
 
 
-@pytest.mark.parametrize("name", ["HOT_BEAT", "HOT_BEAT_ONE", "HOT_STEPS", "HOT_FINISH", "HOT_ARRIVE", "HOT_STEP"])
+def test_the_next_time_is_read_from_the_ends_of_the_lines(full):
+    url, store = full
+    found = scans(url, store._shared.sql.NEXT_WAKE, wake_values(lanes(store), 1))
+    assert {index for _, _, index in found} == {"tokens_due"}, found
+
+
+LINE = (1, 1, "x", "x", 1, 1, "x", "x", "x", 1, "x", "x", 1, 1, False, "x")
+KEYS = {"tokens_pkey", "tokens_awaiting", "instances_pkey", "instances_instance_id_key"}
+HOT = {
+    "HOT_BEAT": ("[]", 1), "HOT_BEAT_ONE": ("[]", 1), "HOT_STEPS": ("[]",), "HOT_TURNS": ("[]",), "HOT_FINISH": ("[]",),
+    "HOT_ARRIVE": ("[]", "[]"), "HOT_STEP": (*LINE, 1, 0, 1, "x"), "HOT_FINISH_ONE": (*LINE, 1, 1),
+    "HOT_SEND": ("x", "x", "1", None), "HOT_WAKE": ("x", "x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOT)
 def test_hot_statements_use_keys(full, name):
     url, store = full
-    statement = getattr(store._shared.sql, name)
-    count = statement.count(b"%s")
-    values = {
-        "HOT_BEAT": ("[]", 1), "HOT_BEAT_ONE": ("[]", 1), "HOT_STEPS": ("[]",), "HOT_FINISH": ("[]", "[]"),
-        "HOT_ARRIVE": ("[]", "[]"), "HOT_STEP": (None,) * count,
-    }[name]  # fmt: skip
-    if name == "HOT_STEP":
-        values = (1, 1, "x", "x", 1, 1, "x", "x", "x", 1, "x", "x", 1, 1, False, "x", 1, 0, 1, "x")
+    statement, values = getattr(store._shared.sql, name), HOT[name]
     # As the store's own connection is set; the estimate of how long a JSON array is would be 100.
     with psycopg.connect(url) as connection:
         for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
             connection.execute(f"SET {setting} = off")
-        (plan,) = connection.execute(b"EXPLAIN (FORMAT JSON) " + statement, values).fetchone()
+        plan = explained(connection, statement, values)
     found = [
         (node["Node Type"], node.get("Index Name"))
         for node in nodes(plan[0]["Plan"])
         if node.get("Relation Name") in {"tokens", "instances"} and node["Node Type"] != "ModifyTable"
     ]
     assert found
-    assert all(index in {"tokens_pkey", "instances_pkey"} for _, index in found), found
+    assert all(index in KEYS for _, index in found), found
     assert all(how != "Seq Scan" for _, how, _ in scans(url, statement, values)), scans(url, statement, values)
 
 

@@ -168,3 +168,17 @@ def test_no_threads_and_no_sessions_are_left(pg_url):
     until(lambda: threading.active_count() <= before, "the end of the threads")
     until(lambda: ask(pg_url, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'sayiir'") == [(0,)],
           "the end of the sessions")  # fmt: skip
+
+
+def test_a_notice_that_comes_with_the_answer_to_a_beat_is_heard(store, pg_url):
+    """It is taken off the connection by that answer, and so waited until the next notice."""
+    presence = store._presence
+    connection = store._links.connect(lambda new: presence._show(new, 0))
+    try:
+        with psycopg.connect(pg_url, autocommit=True) as other:
+            other.execute("NOTIFY sayiir_sayiir")
+        before = store.hints.mark
+        presence._beat(connection)
+        assert store.hints.mark > before
+    finally:
+        connection.close()

@@ -49,6 +49,7 @@ class _Faults:
         self.request: tuple[bytes, threading.Event] | None = None
         self.answer: tuple[bytes, threading.Event] | None = None
         self.left: dict[str, tuple[int, threading.Event]] = {}
+        self.statements = 0
 
     def spend(self, side: str, data: bytes) -> tuple[bytes, bool]:
         """Return what of the data may pass, and whether the connection ends after it."""
@@ -107,6 +108,7 @@ class _Link:
         is_request = message[:1] in {b"Q", b"S", b"F"}  # Query, Sync, FunctionCall: what ReadyForQuery answers
         self._requests += is_request
         faults = self._faults
+        faults.statements += message[:1] in {b"Q", b"E"}  # Query, Execute
         if faults.request is not None and faults.request[0] in message:
             faults.request[1].set()
             faults.request = None
@@ -159,6 +161,11 @@ class Proxy:
     def connections(self) -> int:
         """How many connections there are."""
         return self._do(lambda: len(self._links))
+
+    @property
+    def statements(self) -> int:
+        """How many statements, or texts of several, clients have sent so far."""
+        return self._do(lambda: self._faults.statements)
 
     @property
     def held(self) -> int:

@@ -6,6 +6,7 @@ import select
 import socket
 import threading
 import time
+from contextlib import closing
 
 import psycopg
 import pytest
@@ -189,9 +190,8 @@ def test_a_closed_proxy_ends_its_connections(postgres, pg_url):
     with Proxy("127.0.0.1", postgres.port) as proxy:
         conn = psycopg.connect(proxy.through(pg_url), autocommit=True)
         proxy.stall()
-    with pytest.raises(psycopg.OperationalError):
+    with closing(conn), pytest.raises(psycopg.OperationalError):
         conn.execute("SELECT 1")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection(("127.0.0.1", proxy.port))
-    conn.close()
     proxy.close()

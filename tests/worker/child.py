@@ -98,7 +98,11 @@ class Process:
             [sys.executable, "-m", "tests.worker.child", name, json.dumps(options)],
             cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
         )  # fmt: skip
-        assert self.process.stdout.readline() == "working\n"
+        try:
+            assert self.process.stdout.readline() == "working\n"
+        except BaseException:
+            self.__exit__()
+            raise
 
     def kill(self):
         self.process.kill()

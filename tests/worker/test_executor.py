@@ -7,7 +7,7 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 
 import pytest
 
-from sayiir import Flow, InMemoryBackend, WorkflowClient, get_task_context, task
+from sayiir import Flow, InMemoryBackend, RetryPolicy, WorkflowClient, get_task_context, task
 from tests.worker.support import ended, working
 
 
@@ -21,6 +21,25 @@ def die(x):
 
 def fail(x):
     raise LookupError("in the pool")
+
+
+@task(tags=["big"], priority=2, retries=RetryPolicy(1, 0.001), retry_on=lambda error: True)
+def look(x):
+    found = get_task_context()
+    if found.attempt == 1:
+        raise LookupError("once")
+    facts = {name: getattr(found, name) for name in FACTS}
+    declared = found.metadata
+    assert not found.cancelled
+    found.heartbeat()
+    return {**facts, "declared": [declared.priority, *declared.tags, declared.retry_on is not None], "process": os.getpid()}
+
+
+FACTS = ("workflow_id", "instance_id", "task_id", "workflow_metadata", "attempt", "iteration", "worker_id", "idempotency_key")
+
+
+def context_of(x):
+    return get_task_context() is not None
 
 
 async def stay(x):
@@ -46,6 +65,33 @@ def test_sync_tasks_run_in_a_pool_of_processes(backend, pool):
     assert here.output == os.getpid()  # coroutines stay on the worker's loop
     assert failed.error == "LookupError: in the pool"
     assert "pickle" in broken.error
+
+
+def test_a_task_in_a_pool_of_processes_sees_its_context(pool):
+    """As in the worker's own threads, but for the process."""
+    backend, metadata = InMemoryBackend(), {"team": ["a", 1]}
+    flow = Flow("w", metadata=metadata).then(look).build()
+    found = []
+    for name, options in (("there", {"executor": pool}), ("here", {})):
+        with working(backend, [flow], "me", **options):
+            WorkflowClient(backend).submit(flow, name, 1)
+            found.append(ended(backend, name).output)
+    there, here = found
+    assert there.pop("process") != here.pop("process")
+    assert there == {
+        "workflow_id": "w", "instance_id": "there", "task_id": "look", "workflow_metadata": metadata, "attempt": 2,
+        "iteration": 1, "worker_id": "me", "idempotency_key": there["idempotency_key"], "declared": [2, "big", True],
+    }  # fmt: skip
+    assert there["idempotency_key"] != here.pop("idempotency_key")
+    assert {**there, "instance_id": "here", "idempotency_key": None} == {**here, "idempotency_key": None}
+
+
+def test_a_process_of_the_pool_has_no_context_of_the_task_before(pool):
+    backend, flow = InMemoryBackend(), Flow("w").then(context_of).build()
+    with working(backend, [flow], executor=pool):
+        WorkflowClient(backend).submit(flow, "a", 1)
+        assert ended(backend, "a").output is True
+    assert not any(pool.map(context_of, range(8)))
 
 
 def test_a_pool_whose_process_dies_is_a_failure_of_the_task(backend, pool):

@@ -9,12 +9,13 @@ from typing import Any, Literal, TypeVar, Unpack, overload
 
 from sayiir.client.query import KEEP, Page, Scalar, Wanted, find_all, find_page, purge
 from sayiir.client.results import task_name, task_result, timeline
-from sayiir.client.submit import Intake, submitted
+from sayiir.client.submit import Intakes, submitted
 from sayiir.core.loop import LoopResult
 from sayiir.core.values import encode
 from sayiir.flow.duration import Duration
 from sayiir.flow.typing import Default
 from sayiir.flow.workflow import Workflow
+from sayiir.runtime import traced
 from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_signal, short
 from sayiir.runtime.engine import output_or_error
 from sayiir.runtime.status import StatusName, WorkflowStatus, status_of
@@ -50,6 +51,7 @@ class WorkflowClient:
     def __init__(self, backend: ScriptedStore, *, conflict_policy: ConflictPolicy | None = None) -> None:
         self._backend = checked_backend(backend)
         self._policy: ConflictPolicy = checked_policy(conflict_policy)
+        self._intakes = Intakes(self._backend.max_value_bytes)
 
     @property
     def backend(self) -> ScriptedStore:
@@ -85,11 +87,11 @@ class WorkflowClient:
             BackendError: the connection is not to this backend's database, or has no open transaction.
             ValueError: the id or priority is not allowed.
         """
-        new = Intake(workflow, priority, self._backend.max_value_bytes).one(instance_id, input)
+        new = self._intakes.of(workflow, priority).one(instance_id, input)
         if connection is not None:
-            policy = self._policy
+            policy, new = self._policy, traced.stamped(new)
             return status_of(self._backend.within(connection, lambda rows: submitted(rows, new, policy)))
-        return self._status_of(self._backend.create(new, self._policy, claim=False))
+        return self._status_of(traced.create(self._backend, new, self._policy, claim=False))
 
     def submit_many(
         self, workflow: Workflow[In, Any], items: Iterable[tuple[str, In]], *, priority: int | None = None
@@ -114,8 +116,8 @@ class WorkflowClient:
         >>> WorkflowClient(InMemoryBackend()).submit_many(wf, [("a", 1), ("b", 2)])
         [WorkflowStatus.InProgress(), WorkflowStatus.InProgress()]
         """
-        news = Intake(workflow, priority, self._backend.max_value_bytes).many(items)
-        return [self._status_of(created) for created in self._backend.create_many(news, self._policy)] if news else []
+        news = self._intakes.of(workflow, priority).many(items)
+        return [self._status_of(one) for one in traced.create_many(self._backend, news, self._policy)] if news else []
 
     def cancel(self, instance_id: str, *, reason: str | None = None, cancelled_by: str | None = None) -> None:
         """Cancel an instance: at once, or when the task that runs has ended.
@@ -179,7 +181,7 @@ class WorkflowClient:
         raw = encode(payload, max_bytes=self._backend.max_value_bytes)
         name, signal = checked_id(instance_id), checked_signal(signal_name)
         if connection is None:
-            self._backend.send_signal(name, signal, raw, key)
+            traced.send_signal(self._backend, name, signal, raw, key)
         else:
             self._backend.within(connection, lambda rows: scripts.send_signal(rows, name, signal, raw, key))
 

@@ -34,9 +34,12 @@ class Intake:
     def __init__(self, workflow: Workflow[Any, Any], priority: int | None, max_bytes: int) -> None:
         if priority is not None and (isinstance(priority, bool) or priority not in PRIORITIES):
             raise ValueError(f"priority must be an int from 1 to 5, not {priority!r}")
+        self.workflow = workflow
+        self.priority = priority
         self._template = new_instance(workflow, "template", None, priority)
         first = workflow.program.first
-        self._firsts = list(_first_tasks(first))
+        self.firsts = list(_first_tasks(first))
+        """The tasks that get the input."""
         self._nan = isinstance(first, TaskOp) and first.codec.allow_nan
         self._max_bytes = max_bytes
 
@@ -49,7 +52,7 @@ class Intake:
         """
         name = checked_id(instance_id)
         raw = encode(input, allow_nan=self._nan, max_bytes=self._max_bytes)
-        for task in self._firsts:
+        for task in self.firsts:
             task.codec.decode(raw)
         return msgspec.structs.replace(self._template, instance_id=name, input=raw)
 
@@ -67,6 +70,26 @@ class Intake:
             except ValueError as error:
                 raise ValueError(f"items[{index}]: {error}") from error
         return news
+
+
+class Intakes:
+    """Gives the intake of a workflow, and keeps the last one: many submits in a row are mostly of one workflow."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._last: Intake | None = None
+
+    def of(self, workflow: Workflow[Any, Any], priority: int | None) -> Intake:
+        """Return the intake of a workflow.
+
+        Raises:
+            TypeError: it is no workflow.
+            ValueError: the priority is not allowed.
+        """
+        last = self._last
+        if last is None or last.workflow is not workflow or last.priority is not priority:
+            self._last = last = Intake(workflow, priority, self._max_bytes)
+        return last
 
 
 def submitted(rows: Rows, new: NewInstance, policy: ConflictPolicy) -> View:

@@ -137,7 +137,7 @@ def caption(node: Node, scope: str = "") -> Caption:
         case TaskNode():
             return task_caption(node, scope)
         case DelayNode():
-            line = f"delay {duration(node.seconds)}"
+            line = "delay" if math.isnan(node.seconds) else f"delay {duration(node.seconds)}"  # of a stored definition
         case SignalNode():
             line = signal_line(node)
         case LoopNode():

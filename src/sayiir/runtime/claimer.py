@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _LONGEST_POLL_SECS = 1.0
 _URGENT_LOOK_SECS = 1.0
+_STANDSTILL_SECS = 0.5
 _SHORTEST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
 
 
@@ -35,6 +36,7 @@ class Claimer:
         self._ahead: Job | None = None
         """The most urgent of the tokens that wait, while every slot is taken: it gets the next one."""
         self._looked = self._clock.monotonic()
+        self._taken, self._moved = 0, self._looked
         self._poll = min(shift.plan.poll_interval, _LONGEST_POLL_SECS)
 
     def start(self) -> None:
@@ -69,10 +71,9 @@ class Claimer:
         misfits = [job for job in map(self._shift.accept, due.works) if not self._shift.place(job)]
         if misfits:
             # Somebody else may have a slot for them; to look again at once would only claim the same ones.
-            self._give_back(misfits)
             self._pause = min(_LONGEST_PAUSE_SECS, max(_SHORTEST_PAUSE_SECS, self._pause * 2))
-            with self._shift.slots.changed:
-                self._shift.slots.wait(self._pause)
+            self._give_back(misfits)
+            self._wait_for_other_slots(self._pause)
             return
         self._pause = 0.0
         if len(due.works) < limit:
@@ -100,6 +101,7 @@ class Claimer:
     def _room(self) -> tuple[int, list[Lane]]:
         """Return how many tokens to ask for, and where: no more than can be placed, whichever kind they are."""
         shift = self._shift
+        shift.slots.look_ahead()
         sync, coroutines = shift.slots.free(False), shift.slots.free(True)
         if sync and coroutines:
             if all(not skill.coroutines for skill in shift.skills.values()):
@@ -119,6 +121,26 @@ class Claimer:
         with shift.slots.changed:
             if not self._room()[0] and not shift.closing:
                 shift.slots.wait(_URGENT_LOOK_SECS)
+        self._withdraw()
+
+    def _withdraw(self) -> None:
+        """Give back what was claimed ahead, if no thread has come to take any of it for a while."""
+        crew, now = self._shift.crew, self._clock.monotonic()
+        if crew.taken != self._taken:
+            self._taken, self._moved = crew.taken, now
+        elif now - self._moved >= _STANDSTILL_SECS:
+            self._give_back(crew.withdraw(lambda job: not job.begun))
+
+    def _wait_for_other_slots(self, seconds: float) -> None:
+        """Wait until there are other slots than now, or so long; that a misfit was given back changes none."""
+        slots, deadline = self._shift.slots, self._clock.monotonic() + seconds
+        with slots.changed:
+            free = slots.free(False), slots.free(True)
+            while not self._shift.closing and (slots.free(False), slots.free(True)) == free:
+                left = deadline - self._clock.monotonic()
+                if left <= 0:
+                    return
+                slots.wait(left)
 
     def _place_ahead(self) -> bool:
         """Let the token that goes before all others begin; False when it still waits."""

@@ -115,6 +115,7 @@ class Frame:
         "op",
         "run",
         "salt",
+        "trace",
         "worker_id",
         "workflow_id",
         "workflow_metadata",
@@ -128,6 +129,7 @@ class Frame:
         worker_id: str | None,
         salt: int,
         run: Live | None,
+        trace: str | None = None,
     ) -> None:
         self.workflow_id = workflow_id
         self.instance_id = instance_id
@@ -135,6 +137,7 @@ class Frame:
         self.worker_id = worker_id
         self.salt = salt
         self.run = run
+        self.trace = trace
         self.fence: Any = None
         self.op: Any = None
         self.attempt = 1
@@ -142,7 +145,9 @@ class Frame:
 
     def at(self, op: Any, attempt: int, iteration: int, fence: Any) -> Frame:
         """Return a frame of its own for one attempt, which later steps do not change."""
-        frame = Frame(self.workflow_id, self.instance_id, self.workflow_metadata, self.worker_id, self.salt, self.run)
+        frame = Frame(
+            self.workflow_id, self.instance_id, self.workflow_metadata, self.worker_id, self.salt, self.run, self.trace
+        )
         frame.op, frame.attempt, frame.iteration, frame.fence = op, attempt, iteration, fence
         return frame
 

@@ -34,6 +34,8 @@ class Crew(Generic[J]):
         self._threads = 0
         self._waking = False
         self._stopped = False
+        self.taken = 0
+        """How many jobs have been taken so far."""
 
     def put(self, job: J) -> None:
         """Queue a job."""
@@ -46,6 +48,17 @@ class Crew(Generic[J]):
         self._jobs.extend(jobs)
         if jobs and not self._waking:
             self._wake()
+
+    def withdraw(self, fits: Callable[[J], bool]) -> list[J]:
+        """Take jobs out of the queue again."""
+        found: list[J] = []
+        for _ in range(len(self._jobs)):
+            try:
+                job = self._jobs.popleft()
+            except IndexError:
+                break
+            (found if fits(job) else self._jobs).append(job)
+        return found
 
     def stop(self) -> None:
         """Let the threads end once they have nothing to do."""
@@ -75,6 +88,7 @@ class Crew(Generic[J]):
         while True:
             try:
                 job = self._jobs.popleft()
+                self.taken += 1
             except IndexError:
                 with self._mutex:
                     if woken:

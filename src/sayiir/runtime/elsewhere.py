@@ -1,7 +1,7 @@
 """Sync tasks in an executor of the user's: threads, a pool of processes, another engine's cluster.
 
-Only the function and its value cross, as the executor pickles them; in an executor of threads the task's context goes with
-them. The executor stays the user's: it is never shut down here.
+The function, its value and the facts of its context cross, as the executor pickles them; in an executor of threads the
+live context does. The executor stays the user's: it is never shut down here.
 """
 
 from __future__ import annotations
@@ -11,12 +11,15 @@ from concurrent.futures import BrokenExecutor, CancelledError, Executor, Future,
 from contextvars import copy_context
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from sayiir.errors import WorkerCrashError
+from sayiir.flow.task import declaration_of
+from sayiir.runtime.context import FRAME, Frame, TaskExecutionContext
 from sayiir.runtime.invoke import LEAKS, Outcome, call_here, timeout_error
 
 if TYPE_CHECKING:
     from sayiir.core.program import TaskOp
-    from sayiir.runtime.context import Frame
     from sayiir.runtime.runner import Runner
 
 Executors = Executor | Mapping[str, Executor]
@@ -38,7 +41,7 @@ def call_elsewhere(run: Runner, executor: Executor, op: TaskOp, value: Any, fram
         if isinstance(executor, ThreadPoolExecutor):
             future = executor.submit(copy_context().run, _called, op, value, frame)
         else:
-            future = executor.submit(op.function, value)
+            future = executor.submit(_called_there, op.function, value, _facts(frame))
     except RuntimeError as error:  # it was shut down, or broke before
         return Outcome(error=_broken(op, executor, error))
     run.add_cancel(future.cancel)
@@ -66,6 +69,27 @@ def _called(op: TaskOp, value: Any, frame: Frame) -> Any:
     if outcome.error is not None:
         raise outcome.error
     return outcome.value
+
+
+def _facts(frame: Frame) -> TaskExecutionContext:
+    """Return the context without what cannot be trusted to be pickled: the live run, and filters, which may be lambdas."""
+    context = frame.context()
+    metadata = msgspec.structs.replace(context.metadata, retry_on=None, no_retry_on=None)
+    return msgspec.structs.replace(context, metadata=metadata, _link=None)
+
+
+def _called_there(function: Any, value: Any, context: TaskExecutionContext) -> Any:
+    """Call a task in the executor, perhaps in another process."""
+    declared = declaration_of(function)
+    if declared is not None:
+        filters = {"retry_on": declared.metadata.retry_on, "no_retry_on": declared.metadata.no_retry_on}
+        metadata = msgspec.structs.replace(context.metadata, **filters)
+        context = msgspec.structs.replace(context, metadata=metadata)
+    token = FRAME.set(context)
+    try:
+        return function(value)
+    finally:
+        FRAME.reset(token)
 
 
 def _broken(op: TaskOp, executor: Executor, error: BaseException) -> WorkerCrashError:

@@ -17,9 +17,10 @@ from sayiir.errors import (
     SerializationError,
     WorkflowError,
 )
+from sayiir.runtime import observe, traced
+from sayiir.runtime.chain import ChainError, run_chain
 from sayiir.runtime.checks import checked_backend, checked_id, checked_policy, checked_workflow
 from sayiir.runtime.context import Frame
-from sayiir.runtime.executor import ChainError, run_chain
 from sayiir.runtime.failure import describe, read_failure, to_error
 from sayiir.runtime.log import log
 from sayiir.runtime.run import Caller, Run
@@ -176,7 +177,7 @@ def durable(
     noted: list[Fence] = []
     try:
         with uninterrupted:
-            created = store.create(new, policy, claim=True)
+            created = traced.create(store, new, policy, claim=True)
             noted += [] if created.claim is None else [created.claim.fence]
         if created.claim is None:
             return None, _settled(store, instance_id, busy_timeout)
@@ -301,6 +302,7 @@ def _run(store: ScriptedStore, workflow: Workflow[Any, Any], instance: Instance,
         instance.number,
         workflow.metadata,
         salt=instance.created_at,
+        trace=instance.trace,
         caller=caller,
     )
 
@@ -342,7 +344,7 @@ def run_in_memory(workflow: Workflow[Any, Any], value: Any, caller: Caller | Non
             node_id=program.first_signal,
         )
     op: Op = program.first
-    if not op.inline or caller is not None:
+    if not op.inline or caller is not None or observe.watchers:
         nan = isinstance(op, TaskOp) and op.codec.allow_nan
         return _run_transient(workflow, op, encode(value, allow_nan=nan), caller)
     run = _Bare(Frame(program.name, program.name, workflow.metadata, None, 0, None))

@@ -9,18 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import CoroutineType
-from typing import Any, Protocol, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 from sayiir.core import plan
 from sayiir.core.loop import LoopResult
-from sayiir.core.program import DelayOp, EndOp, SignalOp, TaskOp
-from sayiir.core.records import Failure, Move, Position, Ref
+from sayiir.core.program import DelayOp, SignalOp, TaskOp
+from sayiir.core.records import Failure, Move, Position, Ref, Wait
 from sayiir.core.records import Run as Go
-from sayiir.core.values import PLAIN, encode, plain
+from sayiir.core.values import encode
 from sayiir.errors import DeserializationError, SerializationError
-from sayiir.runtime.context import FRAME, Frame
+from sayiir.runtime import observe
+from sayiir.runtime.context import Frame
 from sayiir.runtime.failure import describe, is_retryable, misplaced
-from sayiir.runtime.invoke import Outcome, Returned, awaited, call, call_here, in_thread, settle
+from sayiir.runtime.invoke import Outcome, Returned, awaited, call, call_here, in_thread
 from sayiir.runtime.run import Run
 from sayiir.runtime.runner import Runner
 from sayiir.store.port import Claim, Fence, Moved, Signal
@@ -203,9 +204,13 @@ def failed(run: Runner, op: TaskOp, position: Position, attempt: plan.Attempt, e
     """Plan after an exception, and keep it as the cause of what callers get."""
     retryable = is_retryable(error, op.metadata)
     run.causes[attempt.token] = error
-    return plan.task_failed(
+    move = plan.task_failed(
         op, position, attempt, describe(error, op, position), retryable=retryable, chance=run.clock.chance()
     )
+    if observe.watchers:
+        frame = run.frame.at(op, position.attempt, position.iteration, None)
+        observe.failed(frame, error, retried=isinstance(move.decision, Wait))
+    return move
 
 
 def _succeeded(run: Runner, op: TaskOp, position: Position, attempt: plan.Attempt, value: Any) -> tuple[Move, Any]:
@@ -309,6 +314,15 @@ async def drive_async(run: Run, claim: Claim) -> Moved:
 
 
 def _write(run: Run, ask: Write) -> Moved:
+    if not observe.watchers:
+        return _written(run, ask)
+    began = run.clock.monotonic()
+    moved = _written(run, ask)
+    observe.checkpointed(run.clock.monotonic() - began, 1)
+    return moved
+
+
+def _written(run: Run, ask: Write) -> Moved:
     store = run.store
     if type(ask.move.decision) is Go:
         return store.checkpoint(ask.fence, ask.move, consume=ask.consume, hold=True)  # brings no new claim
@@ -335,65 +349,4 @@ async def _aside(run: Run, write: Any) -> Any:
             run.call_off()
 
 
-# --- without storage ----------------------------------------------------------------------------------------------
-
-
-class Framed(Protocol):
-    """The little of a run that a chain of plain calls needs."""
-
-    frame: Frame
-
-
-def run_chain(run: Framed, op: Any, value: Any) -> tuple[Any, Any]:
-    """Call plain sync tasks one after the other, as far as they go without storage or planning.
-
-    Returns:
-        The end and the plain result; or the first operation that needs more, and the encoded value it continues from.
-
-    Raises:
-        ChainError: a task failed, or a value did not fit; it says at which operation.
-    """
-    frame = run.frame
-    token = FRAME.set(frame)
-    phase = 0
-    try:
-        if type(value) not in op.fast:
-            value = op.codec.adapt(value)
-        while True:
-            frame.op = op
-            phase = 1
-            value = op.function(value)
-            following = op.next
-            if following.inline:
-                if type(value) not in following.fast:
-                    if type(value) is CoroutineType:
-                        value = settle(op, value)
-                    phase = 2
-                    value = following.codec.adapt(value)
-                op = following
-            else:
-                if type(value) is CoroutineType:
-                    value = settle(op, value)
-                phase = 2
-                if type(following) is not EndOp:
-                    return following, encode(value, allow_nan=op.nan)
-                if type(value) in following.fast:
-                    return following, value
-                return following, PLAIN.adapt(value) if not op.nan else plain(encode(value, allow_nan=True))
-    except Exception as error:
-        raise ChainError(op, phase, error) from error
-    finally:
-        FRAME.reset(token)
-
-
-class ChainError(Exception):
-    """A chain stopped at an operation: phase 0 its input, 1 its function, 2 its result or the next one's input."""
-
-    def __init__(self, op: TaskOp, phase: int, error: Exception) -> None:
-        super().__init__(op.id)
-        self.op = op
-        self.phase = phase
-        self.error = error
-
-
-__all__ = ["Call", "ChainError", "Outcome", "Release", "Sleep", "Write", "drive", "drive_async", "run_chain", "steps"]
+__all__ = ["Call", "Outcome", "Release", "Sleep", "Write", "drive", "drive_async", "steps"]

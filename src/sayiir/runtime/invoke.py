@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sayiir.errors import TaskTimeoutError
+from sayiir.runtime import observe
 from sayiir.runtime.context import FRAME, Frame
 from sayiir.runtime.log import log
 from sayiir.runtime.threads import LOOPS, THREADS, start_on_loop
@@ -114,7 +116,7 @@ def call(run: Runner, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcom
     if op.metadata.isolation == "process" and not isinstance(op, Returned):
         from sayiir.runtime.process import call_in_child
 
-        return call_in_child(run, op, value, frame)
+        return observed(frame, lambda: call_in_child(run, op, value, frame))
     if isinstance(op, Returned) or op.is_async:
         return _call_coroutine(run, op, value, frame)
     if op.metadata.timeout_secs is not None:
@@ -126,11 +128,26 @@ def call_here(op: TaskOp, value: Any, frame: Frame) -> Outcome:
     """Call a sync task in this thread."""
     token = FRAME.set(frame)
     try:
+        if observe.watchers:
+            with observe.attempt(frame):
+                return Outcome(op.function(value))
         return Outcome(op.function(value))
     except Exception as error:  # noqa: BLE001 -- a task may raise anything; it is its outcome
         return Outcome(error=error)
     finally:
         FRAME.reset(token)
+
+
+def observed(frame: Frame, function: Callable[[], Outcome]) -> Outcome:
+    """Call a task that runs in another process; whoever watches is told here."""
+    if not observe.watchers:
+        return function()
+    outcome = Outcome()
+    with suppress(Exception), observe.attempt(frame):
+        outcome = function()
+        if isinstance(outcome.error, Exception):
+            raise outcome.error
+    return outcome
 
 
 def _call_bounded(run: Runner, op: TaskOp, value: Any, frame: Frame) -> Outcome:
@@ -208,7 +225,11 @@ async def awaited(run: Runner, op: TaskOp | Returned, value: Any, frame: Frame) 
 async def _guarded(op: TaskOp | Returned, value: Any) -> Outcome:
     import asyncio
 
+    frame = FRAME.get()
     try:
+        if observe.watchers and isinstance(frame, Frame):
+            with observe.attempt(frame):
+                return Outcome(await op.function(value))
         return Outcome(await op.function(value))
     except asyncio.CancelledError as error:
         return Outcome(error=error)

@@ -75,7 +75,8 @@ class Job:
         self.program = skill.program
         self.worker: str | None = shift.worker_id
         self.frame = Frame(
-            self.program.name, instance.instance_id, skill.metadata, shift.worker_id, instance.created_at, self
+            self.program.name, instance.instance_id, skill.metadata, shift.worker_id, instance.created_at, self,
+            instance.trace,
         )
         self.cause: BaseException | None = None
         self.causes: dict[int, BaseException] = {}

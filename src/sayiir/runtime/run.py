@@ -67,6 +67,7 @@ class Run:
         metadata: Any,
         *,
         salt: int = 0,
+        trace: str | None = None,
         caller: Caller | None = None,
     ) -> None:
         self.store = store
@@ -74,7 +75,7 @@ class Run:
         self.number = number
         self.clock = store.clock
         self.worker: str | None = store.worker_name
-        self.frame = Frame(program.name, instance_id, metadata, self.worker, salt, self)
+        self.frame = Frame(program.name, instance_id, metadata, self.worker, salt, self, trace)
         self.cause: BaseException | None = None
         self.causes: dict[int, BaseException] = {}
         self.ended: View | None = None

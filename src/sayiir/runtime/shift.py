@@ -16,19 +16,22 @@ from __future__ import annotations
 
 import contextvars
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sayiir.core.program import TaskOp
 from sayiir.errors import BackendError, ClaimLostError, WorkflowError
+from sayiir.runtime import observe
 from sayiir.runtime.claimer import Claimer
 from sayiir.runtime.coroutines import Coroutines
 from sayiir.runtime.crew import Crew
 from sayiir.runtime.executor import Call, Release, Sleep
 from sayiir.runtime.heart import Chores, Heart
-from sayiir.runtime.invoke import GRACE_SECS, Outcome, call
+from sayiir.runtime.invoke import GRACE_SECS, Outcome, call, observed
 from sayiir.runtime.job import Job, Skill
 from sayiir.runtime.log import log
 from sayiir.runtime.slots import Slots
+from sayiir.runtime.tasklogs import Keeper
 from sayiir.runtime.trouble import Trouble
 from sayiir.runtime.writer import Writer
 from sayiir.store.port import Claim, Instance, Lane, Moved, Work
@@ -65,21 +68,27 @@ class Shift:
         self.fatal: BaseException | None = None
         self.calls_here = plan.executor is None
         self.skills = {workflow.definition_hash: Skill(workflow, plan.tags) for workflow in workflows}
-        self.slots = Slots(plan.limits, store.clock)
+        only_sync = not any(skill.coroutines for skill in self.skills.values())
+        self.slots = Slots(plan.limits if only_sync else plan.limits.exact(), store.clock)
         self.jobs: dict[int, Job] = {}
         self.coroutines = Coroutines(self._deliver)
         self._context = contextvars.copy_context()
         if plan.claim_ttl != store.claim_ttl:
             store.use_claim_ttl(plan.claim_ttl)
         self.lanes = self.register()
-        self.crew: Crew[Job] = Crew("sayiir-task", plan.limits.sync + _SPARE_THREADS, self._advance)
+        self.crew: Crew[Job] = Crew("sayiir-task", plan.limits.sync + (0 if only_sync else _SPARE_THREADS), self._advance)
         self.writer = Writer(self, Trouble(store.clock, "write checkpoints", self.facts))
         self.heart = Heart(self, Trouble(store.clock, "keep its claims alive", self.facts))
         self.chores = Chores(self, Trouble(store.clock, "sweep up", self.facts))
+        self.keeper = None if plan.task_logs is None else Keeper(self, plan.task_logs)
         self.claimer = Claimer(self, Trouble(store.clock, "claim work", self.facts))
 
     def start(self) -> None:
         """Begin to work."""
+        self.writer.start()
+        observe.shifts.add(self)
+        if self.keeper is not None:
+            self.keeper.start()
         self.heart.start()
         self.chores.start()
         self.claimer.start()
@@ -87,7 +96,19 @@ class Shift:
     def register(self) -> list[Lane]:
         """Tell the store what this worker moves; return where it looks for work."""
         known = self.store.register([skill.program.definition for skill in self.skills.values()])
+        self.store.tell(self.worker_id, self._about())  # again and again, as its owner may have been called dead meanwhile
         return [lane for lane in known if self.plan.has_tags(lane.tags)]
+
+    def _about(self) -> dict[str, Any]:
+        """Return what people may want to know of this worker, as JSON."""
+        limits, tags = self.plan.limits, self.plan.tags
+        definitions = [skill.program.definition for skill in self.skills.values()]
+        return {
+            "kind": "worker",
+            "workflows": [[definition.workflow_id, definition.definition_hash] for definition in definitions],
+            "tags": None if tags is None else sorted(tags),
+            "concurrency": {"sync": limits.sync, "async": limits.coroutines},
+        }
 
     # --- jobs -----------------------------------------------------------------------------------------------------
 
@@ -128,6 +149,7 @@ class Shift:
             level, "worker %s: what task %r of instance %r did is refused: %s",
             self.worker_id, job.node, job.instance.instance_id, error, extra=job.facts(),
         )  # fmt: skip
+        observe.claim_lost(job.facts())
         self.drop(job)
 
     def _go_on(self, job: Job, claim: Claim) -> None:
@@ -157,8 +179,9 @@ class Shift:
                 if isinstance(ask, Sleep):
                     answer = None  # claimed when it was due, by the store's clock
                 elif not isinstance(ask, Call):
-                    self.writer.put(job, ask)
-                    return
+                    answer = self.writer.put(job, ask)
+                    if answer is None:
+                        return
                 elif ask.op.is_async and ask.op.metadata.isolation is None:
                     self.coroutines.begin(job, ask)
                     return
@@ -177,7 +200,7 @@ class Shift:
 
             executor = executor_for(self.plan.executor, ask.op)
             if executor is not None:
-                return call_elsewhere(job, executor, ask.op, ask.value, ask.frame)
+                return observed(ask.frame, partial(call_elsewhere, job, executor, ask.op, ask.value, ask.frame))
         return call(job, ask.op, ask.value, ask.frame)
 
     def _broke(self, job: Job, error: BaseException) -> None:
@@ -221,6 +244,9 @@ class Shift:
         finally:
             for part in (self.writer, self.chores, self.crew, self.coroutines, self.heart):
                 part.stop()
+            if self.keeper is not None:
+                self.keeper.stop()
+            observe.shifts.discard(self)
             self.done.set()
 
     def _wait(self, seconds: float, *, unless_now: bool) -> None:
@@ -234,6 +260,10 @@ class Shift:
                 self.slots.wait(left)
 
     def _abandon(self) -> None:
+        try:
+            self.store.tell(self.worker_id, None)
+        except WorkflowError as error:  # people see it as dead when its process ends
+            log().info("worker %s could not say that it ends: %s", self.worker_id, error, extra=self.facts)
         left = list(self.jobs.values())
         if not left:
             return

@@ -1,4 +1,9 @@
-"""How many tokens a worker moves at once: slots for sync tasks, which need a thread, and for coroutines, which do not."""
+"""How many tokens a worker moves at once: slots for sync tasks, which need a thread, and for coroutines, which do not.
+
+Most of the time of a short task goes by without a thread, in its checkpoint. So where nobody said how many tasks may run
+at once, some tokens more are claimed: as many as have lately ended within a moment, none when tasks take long. There are
+threads for no more tasks than there are slots; the others wait in line, and are given back when the line stands still.
+"""
 
 from __future__ import annotations
 
@@ -12,15 +17,24 @@ if TYPE_CHECKING:
 
 SYNC = 32
 COROUTINES = 1000
+_MOMENT_SECS = 0.05
+_MOST_AHEAD = 480
 
 
 class Limits:
-    """What `concurrency` says: of each kind, and together."""
+    """What `concurrency` says: of each kind, and together; and whether some more may be claimed."""
 
-    def __init__(self, sync: int = SYNC, coroutines: int = COROUTINES, together: int | None = None) -> None:
+    def __init__(
+        self, sync: int = SYNC, coroutines: int = COROUTINES, together: int | None = None, *, ahead: bool = False
+    ) -> None:
+        self.ahead = ahead
         self.sync = sync
         self.coroutines = coroutines
         self.together = sync + coroutines if together is None else together
+
+    def exact(self) -> Limits:
+        """Return the same without more."""
+        return Limits(self.sync, self.coroutines, self.together)
 
 
 class Slots:
@@ -30,12 +44,31 @@ class Slots:
         self._limits = limits
         self._clock = clock
         self._used = [0, 0]  # by is_async
+        self._ahead = 0
+        self._counted_at = clock.monotonic()
+        self._ended = 0
         self.changed = threading.Condition()
 
     def free(self, is_async: bool) -> int:
         """Return how many slots of a kind are free."""
-        limit = self._limits.coroutines if is_async else self._limits.sync
-        return max(0, min(limit - self._used[is_async], self._limits.together - sum(self._used)))
+        free = min(self.all(is_async) - self._used[is_async], self._limits.together - sum(self._used))
+        return max(0, free + self._ahead)
+
+    def look_ahead(self) -> None:
+        """Count what has ended in the last moment, if as many may be claimed beyond the slots."""
+        passed = self._clock.monotonic() - self._counted_at
+        if self._limits.ahead and passed >= _MOMENT_SECS:
+            self._ahead = min(_MOST_AHEAD, int(self._ended * _MOMENT_SECS / passed))
+            self._counted_at += passed
+            self._ended = 0
+
+    def all(self, is_async: bool) -> int:
+        """Return how many slots of a kind there are."""
+        return self._limits.coroutines if is_async else self._limits.sync
+
+    def used(self, is_async: bool) -> int:
+        """Return how many slots of a kind are taken."""
+        return self._used[is_async]
 
     def take(self, job: Job, is_async: bool) -> bool:
         """Give the job a slot of a kind; False when none is free."""
@@ -66,6 +99,7 @@ class Slots:
             if job.is_async is not None:
                 self._used[job.is_async] -= 1
                 job.is_async = None
+                self._ended += job.begun
             self.changed.notify_all()
 
     def wait(self, seconds: float) -> None:

@@ -148,14 +148,16 @@ def status_of(view: View) -> WorkflowStatus:
         facts["reason"] = instance.reason
         facts["cancelled_by" if state == "cancelled" else "paused_by"] = instance.actor
     parked = _parked(view.tokens)
-    facts.update(_waits(state, parked))
+    if parked:
+        facts.update(_waits(state, parked))
+    created = moment(instance.created_at)
     return WorkflowStatus(
         state,
         instance_id=instance.instance_id,
         workflow_id=instance.workflow_id,
         definition_hash=instance.definition_hash,
-        created_at=moment(instance.created_at),
-        updated_at=moment(instance.updated_at),
+        created_at=created,
+        updated_at=created if instance.updated_at == instance.created_at else moment(instance.updated_at),
         parked=parked,
         **facts,
     )

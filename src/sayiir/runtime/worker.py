@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 RETENTION = timedelta(days=30)
 
+INFO = 20
+"""logging.INFO; the module is loaded only by who works."""
+
 
 class Plan:
     """How a worker works: its options, checked."""
@@ -39,6 +42,7 @@ class Plan:
         shutdown_grace: float,
         max_crashes: int,
         retention: float | timedelta | None,
+        task_logs: int | None = None,
     ) -> None:
         self.worker_id = checked_id(worker_id, "worker_id")
         self.poll_interval = _seconds("poll_interval", poll_interval)
@@ -52,6 +56,9 @@ class Plan:
         if isinstance(retention, timedelta):
             retention = retention.total_seconds()
         self.retention = None if retention is None else _seconds("retention", retention)
+        if task_logs is not None and (isinstance(task_logs, bool) or not isinstance(task_logs, int)):
+            raise ValueError(f"task_logs must be a level such as logging.INFO, or None, not {task_logs!r}")
+        self.task_logs = task_logs
 
     def has_tags(self, text: str) -> bool:
         """Return whether this worker has all of the tags, given as text."""
@@ -79,6 +86,8 @@ class Worker:
         shutdown_grace: seconds that running tasks get at a shutdown.
         max_crashes: a task that took its process with it so often ends its instance as failed.
         retention: how long finished instances are kept, as seconds or timedelta; None for ever.
+        task_logs: records that tasks log from this level on are kept with their instance, its newest thousand; None for
+            none. What the loggers' own levels hold back is not kept either.
 
     Raises:
         ValueError: an argument is out of range.
@@ -107,6 +116,7 @@ class Worker:
         shutdown_grace: float = 25.0,
         max_crashes: int = 3,
         retention: float | timedelta | None = RETENTION,
+        task_logs: int | None = INFO,
     ) -> None:
         self._plan = Plan(
             worker_id,
@@ -119,6 +129,7 @@ class Worker:
             shutdown_grace=shutdown_grace,
             max_crashes=max_crashes,
             retention=retention,
+            task_logs=task_logs,
         )
         self._backend = checked_backend(backend)
         self._handle: WorkerHandle | None = None
@@ -262,7 +273,7 @@ def _count(name: str, value: Any) -> int:
 
 def _limits(concurrency: Any) -> Limits:
     if concurrency is None:
-        return Limits()
+        return Limits(ahead=True)
     if not isinstance(concurrency, Mapping):
         every = _count("concurrency", concurrency)
         return Limits(every, every, every)

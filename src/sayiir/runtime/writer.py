@@ -1,6 +1,7 @@
 """The one thread through which a worker's checkpoints go: what has come up meanwhile is written in one batch.
 
-A token waits for its answer without a thread. A checkpoint is tried until it is written or refused.
+A token waits for its answer without a thread. A checkpoint is tried until it is written or refused. A worker with one job
+writes it in the job's thread.
 """
 
 from __future__ import annotations
@@ -10,14 +11,14 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING
 
 from sayiir.errors import ClaimLostError
+from sayiir.runtime import observe
 from sayiir.runtime.executor import STOPPED, Release, Write
-from sayiir.store.port import Order
+from sayiir.store.port import Moved, Order
 
 if TYPE_CHECKING:
     from sayiir.runtime.job import Job
     from sayiir.runtime.shift import Shift
     from sayiir.runtime.trouble import Trouble
-    from sayiir.store.port import Moved
 
 _BATCH = 500
 _GOES_ON = frozenset(("continue", "signal", "again"))
@@ -33,14 +34,37 @@ class Writer:
         self._queue: SimpleQueue[Item | None] = SimpleQueue()
         self._stopped = False
         self.trouble = trouble
+
+    def start(self) -> None:
+        """Begin to write."""
         threading.Thread(target=self._work, name="sayiir-writer", daemon=True).start()
 
-    def put(self, job: Job, ask: Write | Release) -> None:
-        """Queue a checkpoint, or a claim to be given back."""
+    def put(self, job: Job, ask: Write | Release) -> Moved | None:
+        """Queue a checkpoint, or a claim to be given back; the only job's checkpoint is made at once.
+
+        Returns:
+            The answer, if the job may go on with it now.
+        """
         if self._stopped:
             self._shift.lost(job, ClaimLostError("the worker has ended, and has given the claim back"))
-        else:
-            self._queue.put((job, ask))
+            return None
+        if isinstance(ask, Write) and len(self._shift.jobs) == 1 and not self.trouble.active:
+            return self._at_once(job, ask)
+        self._queue.put((job, ask))
+        return None
+
+    def _at_once(self, job: Job, ask: Write) -> Moved | None:
+        """Write in the job's own thread: with nobody to share the commit, two threads would only wake each other."""
+        try:
+            (answer,) = self._checkpoint([Order(ask.fence, ask.move, ask.consume)])
+        except Exception as error:  # noqa: BLE001 -- tried again by the writer's thread, which logs it
+            answer = error
+        if isinstance(answer, Moved) and answer.kind in _GOES_ON:
+            return answer
+        failed, _ = self._deliver([(job, ask)], [answer])
+        for item in failed:
+            self._queue.put(item)
+        return None
 
     def stop(self) -> None:
         """End the thread when it has written what is queued."""
@@ -89,10 +113,19 @@ class Writer:
                     self._shift.ended(job, STOPPED)
                 items = [item for item in items if type(item[1]) is not Release]
             orders = [Order(ask.fence, ask.move, ask.consume) for _, ask in items if isinstance(ask, Write)]
-            answers = self._store.checkpoint_many(orders) if orders else []
+            answers = self._checkpoint(orders) if orders else []
         except Exception as error:  # noqa: BLE001 -- the thread must live; it is logged with the trouble
             return items, error
         return self._deliver(items, answers)
+
+    def _checkpoint(self, orders: list[Order]) -> list[Moved | Exception]:
+        if not observe.watchers:
+            return self._store.checkpoint_many(orders)
+        clock = self._store.clock
+        began = clock.monotonic()
+        answers = self._store.checkpoint_many(orders)
+        observe.checkpointed(clock.monotonic() - began, len(orders))
+        return answers
 
     def _deliver(self, items: list[Item], answers: list[Moved | Exception]) -> tuple[list[Item], Exception | None]:
         going: list[Job] = []

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -15,6 +15,7 @@ from sayiir.core.values import MAX_BYTES
 from sayiir.errors import BackendError
 from sayiir.store import scripts
 from sayiir.store.hints import Hints
+from sayiir.store.observing import Observing
 from sayiir.store.port import (
     CLAIM_TTL,
     MAX_CRASHES,
@@ -38,7 +39,7 @@ from sayiir.store.port import (
 T = TypeVar("T")
 
 
-class ScriptedStore(ABC):
+class ScriptedStore(Observing):
     """A store that runs the shared scripts; a subclass supplies transactions over `Rows`."""
 
     name: str

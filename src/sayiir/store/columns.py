@@ -88,7 +88,8 @@ def token_values(token: Token) -> tuple[Any, ...]:
     return (
         token.state, token.node, token.ref, token.step, token.attempt, token.iteration, token.crashes,
         keys_text(token.keys), token.parent, token.due_at, token.signal, token.owner, token.epoch, token.until,
-        token.moved_at, token.definition, token.tags, token.priority, token.wake_at, token.instance, token.number,
+        token.moved_at, token.definition, token.tags, token.priority, token.wake_at, token.avoid,
+        token.instance, token.number,
     )  # fmt: skip
 
 

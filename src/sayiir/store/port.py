@@ -55,6 +55,7 @@ class Instance(msgspec.Struct):
     priority: int | None = None
     halted: bytes | None = None
     """The tokens at the moment the instance failed or was cancelled, for a later retry."""
+    trace: str | None = None  # the trace context (W3C traceparent) of its submit, where that was traced
 
 
 class Token(msgspec.Struct):
@@ -82,6 +83,7 @@ class Token(msgspec.Struct):
     priority: int = PRIORITY
     wake_at: int | None = None
     """When a worker may take it: None while it is claimed, or when only a signal or other branches can move it."""
+    avoid: int | None = None  # the owner on which its last attempt failed, while others may have it first
 
     @property
     def position(self) -> Position:
@@ -143,6 +145,7 @@ class NewInstance(msgspec.Struct, frozen=True):
     is_task: bool
     metadata: bytes | None = None
     priority: int | None = None
+    trace: str | None = None
 
 
 class Created(msgspec.Struct, frozen=True):
@@ -395,3 +398,14 @@ class Restart(msgspec.Struct, frozen=True):
     tokens: tuple[Token, ...]
     superseded: tuple[Ref, ...] = ()
     record: Record | None = None
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """What a database lacks of this release's schema."""
+
+    newest: int
+    """The number of this release's newest migration."""
+    names: tuple[str, ...]
+    """Of the migrations that are not applied yet."""
+    sql: str
+    """All of them as one script; "" when there are none."""

@@ -108,9 +108,9 @@ class Sketch:
     line: Line
     input: Any = 0
 
-    def build(self) -> Workflow[Any, Any]:
-        """Return the workflow."""
-        return _build(self.line, "n")
+    def build(self, moment: float = MOMENT_SECS) -> Workflow[Any, Any]:
+        """Return the workflow; a moment of it lasts so many seconds."""
+        return _build(self.line, "n", moment)
 
     def expected(self) -> Any:
         """Return the output that the workflow must give.
@@ -146,7 +146,12 @@ def _turn(value: Any, turns: int, path: str) -> tuple[bool, Any]:
 
 
 def _task(
-    function: Callable[[Any], Any], name: str, *, is_async: bool = False, failures: int = 0
+    function: Callable[[Any], Any],
+    name: str,
+    *,
+    is_async: bool = False,
+    failures: int = 0,
+    moment: float = MOMENT_SECS,
 ) -> Callable[[Any], Any]:
     def checked(value: Any) -> Any:
         context = get_task_context()
@@ -157,23 +162,23 @@ def _task(
     async def coroutine(value: Any) -> Any:
         return checked(value)
 
-    retries = RetryPolicy(min(failures, MAX_RETRIES), MOMENT_SECS, 2.0) if failures else None
+    retries = RetryPolicy(min(failures, MAX_RETRIES), moment, 2.0) if failures else None
     return task(name=name, retries=retries)(coroutine if is_async else checked)
 
 
 # --- building -----------------------------------------------------------------------------------------------------
 
 
-def _build(line: Line, path: str) -> Workflow[Any, Any]:
+def _build(line: Line, path: str, moment: float) -> Workflow[Any, Any]:
     flow: Any = Flow(f"flow_{path}")
     for place, part in _placed(line, path):
         match part:
             case Step():
-                flow = flow.then(_step(part, place))
+                flow = flow.then(_step(part, place, moment))
             case Pause():
-                flow = flow.delay(place, part.moments * MOMENT_SECS)
+                flow = flow.delay(place, part.moments * moment)
             case Await():
-                timeout = MOMENT_SECS if not part.sent else LONG_SECS if part.limited else None
+                timeout = moment if not part.sent else LONG_SECS if part.limited else None
                 on_timeout: Literal["fail", "continue"] = "fail" if part.sent else "continue"
                 flow = flow.wait_for_signal(f"s_{place}", name=place, timeout=timeout, on_timeout=on_timeout)
             case Turns():
@@ -182,12 +187,12 @@ def _build(line: Line, path: str) -> Workflow[Any, Any]:
             case Split():
                 fork = flow.fork()
                 for inner, branch in _branches(part.branches, place):
-                    fork = fork.branch(*_steps(branch, inner), name=inner)
-                flow = fork.join(_step(part.join, f"{place}j"))
+                    fork = fork.branch(*_steps(branch, inner, moment), name=inner)
+                flow = fork.join(_step(part.join, f"{place}j", moment))
             case Choice():
-                flow = _route(flow, part, place)
+                flow = _route(flow, part, place, moment)
             case Nested():
-                flow = flow.then_flow(_build(part.line, place))
+                flow = flow.then_flow(_build(part.line, place, moment))
     built: Workflow[Any, Any] = flow.build()
     return built
 
@@ -199,23 +204,28 @@ def _body(turns: int, path: str, value: Any) -> Any:
     return LoopResult.again(following) if again else LoopResult.done(following)
 
 
-def _step(step: Step, path: str) -> Callable[[Any], Any]:
-    return _task(lambda value: mix(value, step.salt), path, is_async=step.is_async, failures=step.failures)
+def _step(step: Step, path: str, moment: float) -> Callable[[Any], Any]:
+    function = functools.partial(_mixed, step.salt)
+    return _task(function, path, is_async=step.is_async, failures=step.failures, moment=moment)
 
 
-def _steps(line: Line, path: str) -> list[Any]:
+def _mixed(salt: int, value: Any) -> Any:
+    return mix(value, salt)
+
+
+def _steps(line: Line, path: str, moment: float) -> list[Any]:
     """Return a branch's steps: its tasks, or a workflow of its own when it is more than tasks."""
     if all(isinstance(part, Step) for part in line):
-        return [_step(part, place) for place, part in _placed(line, path) if isinstance(part, Step)]
-    return [_build(line, path)]
+        return [_step(part, place, moment) for place, part in _placed(line, path) if isinstance(part, Step)]
+    return [_build(line, path, moment)]
 
 
-def _route(flow: Any, choice: Choice, path: str) -> Any:
+def _route(flow: Any, choice: Choice, path: str, moment: float) -> Any:
     keys = [f"k{index}" for index in range(max(1, len(choice.branches) - 1))]
     key = _key(choice)
     route = flow.route(_task(lambda _: key, f"{path}k", is_async=choice.is_async), keys=keys)
     for index, (inner, branch) in enumerate(_branches(choice.branches, path)):
-        steps = _steps(branch, inner)
+        steps = _steps(branch, inner, moment)
         is_last = index == len(choice.branches) - 1
         route = route.default_branch(*steps) if is_last else route.branch(keys[index], *steps)
     return route.done()

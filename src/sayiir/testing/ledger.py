@@ -57,6 +57,10 @@ class Ledger:
         graph = workflow.graph
         return Workflow(Graph(graph.name, changed(graph.nodes, change), graph.metadata))
 
+    def add(self, line: Execution) -> None:
+        """Note an execution, inside the context of its task."""
+        self.lines.append(line)
+
     def _watched(self, node: TaskNode, effect: Callable[[str], None]) -> Callable[[Any], Any]:
         function: Any = node.function
 
@@ -64,9 +68,7 @@ class Ledger:
             effect(f"before task {node.id}")
             context = get_task_context()
             assert context is not None, "tasks run inside their context"
-            self.lines.append(
-                Execution(context.instance_id, node.id, context.iteration, context.attempt, encode(value))
-            )
+            self.add(Execution(context.instance_id, node.id, context.iteration, context.attempt, encode(value)))
 
         @functools.wraps(function)
         def sync(value: Any) -> Any:

@@ -13,6 +13,7 @@ from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.core.records import STEP_BITS, Definition, Move, Position, Record, Ref, Routing
 from sayiir.errors import BackendError
 from sayiir.store.compose import Stored, resolve
+from sayiir.store.memory.observe import MemoryObserving
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.scripts.basis import MICROS
 from sayiir.store.scripts.rows import Census, Owner
@@ -20,7 +21,7 @@ from sayiir.store.scripts.rows import Census, Owner
 WORKER = "memory"
 
 
-class MemoryRows:
+class MemoryRows(MemoryObserving):
     """Row access over dictionaries."""
 
     def __init__(self, clock: Clock) -> None:
@@ -41,6 +42,7 @@ class MemoryRows:
         self._by_definition: list[_Known] = []
         self._lines: dict[tuple[int, str, int], list[tuple[int, int, int]]] = {}
         self._beat_at = clock.now()
+        super().__init__(self._beat_at)
 
     def now(self) -> int:
         return self._clock.now()
@@ -50,6 +52,9 @@ class MemoryRows:
 
     def owner_name(self, owner: int) -> str | None:
         return WORKER
+
+    def in_company(self) -> bool:
+        return False  # all workers are in this one process
 
     def instance(self, instance_id: str) -> Instance | None:
         return self._instances.get(instance_id)
@@ -65,7 +70,7 @@ class MemoryRows:
         instance = Instance(
             self._numbers, new.instance_id, self.add_definition(definition), definition.workflow_id,
             definition.definition_hash, State.IN_PROGRESS, new.input, now, now, metadata=new.metadata,
-            priority=new.priority,
+            priority=new.priority, trace=new.trace,
         )  # fmt: skip
         self._instances[new.instance_id] = self._by_number[self._numbers] = instance
         self._records[self._numbers] = {}
@@ -78,6 +83,7 @@ class MemoryRows:
     def drop_instance(self, instance: Instance) -> None:
         del self._instances[instance.instance_id], self._by_number[instance.number]
         del self._records[instance.number], self._tokens[instance.number]
+        self._logs.pop(instance.number, None)
         self._requested.discard(instance.number)
 
     def spoil(self, number: int, error: bytes, now: int) -> None:
@@ -276,6 +282,9 @@ class MemoryRows:
 
     def drop_owner(self, owner: int) -> None:
         pass
+
+    def fits(self, instance: Instance, query: Query) -> bool:
+        return _fits(instance, query)
 
     def find(self, query: Query) -> list[Instance]:
         newest = sorted(self._instances.values(), key=lambda instance: -instance.number)

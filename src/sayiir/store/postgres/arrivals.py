@@ -44,7 +44,7 @@ def write_arrivals(own: OwnConnection, links: Links, shared: Shared, works: list
     Raises:
         psycopg.Error: nothing was written.
     """
-    connection, number = own.get(), ""
+    connection, now, number = own.get(), 0, ""
     results: list[Moved | None] = []
     try:
         with connection.pipeline():
@@ -62,10 +62,12 @@ def write_arrivals(own: OwnConnection, links: Links, shared: Shared, works: list
         own.drop()
         if not results or not number:
             raise
-        if not links.landed(number, Patience(links.clock, links.patience)):
+        if not links.decide(number, int(now), Patience(links.clock, links.patience)):
             raise error from None
     except BaseException:
         own.drop()
+        if results:
+            links.doubt(int(now))
         raise
     return results
 

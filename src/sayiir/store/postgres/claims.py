@@ -1,13 +1,16 @@
 """Claims of workers: what is due, in one statement; and claims kept alive, of all runs in one statement.
 
 A claim that nobody knows of would be held for as long as this process lives. So what the server gave out in an answer that
-was lost, and what could not be given back while it was away, is remembered, and given back as soon as it can be.
+was lost, what a transaction in doubt has left in this owner's hands, and what could not be given back while the server was
+away, is remembered, and given back as soon as it can be.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable
+import logging
+import threading
+from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
 import msgspec
@@ -19,13 +22,13 @@ from sayiir.core.values import plain, unpack
 from sayiir.errors import BackendError, DeserializationError
 from sayiir.store import scripts
 from sayiir.store.columns import raw
-from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Work
-from sayiir.store.postgres.links import Connected, Links
+from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
+from sayiir.store.postgres.links import REMEMBER_SECS, Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
-from sayiir.store.postgres.rows import PostgresRows, Shared, lanes_text
+from sayiir.store.postgres.rows import MOMENT_SECS, PostgresRows, Shared, lanes_text
+from sayiir.store.scripts.basis import GRACE
 
-_REMEMBER_SECS = 60.0
-"""How long a claim whose answer was lost may still come through on the server."""
+_TIDY_SECS = 600.0
 Key: TypeAlias = tuple[int, int]
 
 
@@ -42,55 +45,69 @@ class Claims:
     Args:
         links: where connections come from.
         shared: what the store knows.
+        note_time: told the database's time.
     """
 
-    def __init__(self, links: Links, shared: Shared) -> None:
+    def __init__(self, links: Links, shared: Shared, note_time: Callable[[int], None]) -> None:
+        self._note_time = note_time
         self._links = links
         self._own = OwnConnection(links)
         self._clock = links.clock
         self._shared = shared
         self._lengths = itertools.count(1)
+        self._giving = threading.Lock()
+        self._returning = threading.Lock()
+        self._tidy_at = 0.0
+        self._looked_for: frozenset[int] = frozenset()
         self._forgotten: dict[int, float] = {}
         self._unwanted: set[Fence] = set()
         self._names: dict[int, tuple[str, str]] = {}
 
     def due(
         self, lanes: list[Lane], limit: int, aging: float, suspects: bool
-    ) -> tuple[dict[Key, Work | Unreadable | None], bool]:
+    ) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
         """Claim the most urgent tokens.
 
         Returns:
-            Their keys, the most urgent first, with the work, or None where a token must be taken on its own; and whether
-            there may be more.
+            Their keys, the most urgent first, with the work, or None where a token must be taken on its own; and when the
+            next token of these lanes may move, if no more may now.
         """
         length = int(self._shared.claim_ttl * MICROS)
         values: dict[str, Any] = {
             "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
-            "owner": self._shared.owner, "length": length,
+            "owner": self._shared.owner, "length": length, "grace": GRACE,
         }  # fmt: skip
 
-        def claim(connection: Connected, _: bool) -> dict[Key, Work | Unreadable | None]:
+        def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
             # No two claims are of the same length, so that a forgotten one can be found.
             own = values["length"] = length + 1 + next(self._lengths) % 1_000_000
-            self._forgotten[own] = self._clock.monotonic() + _REMEMBER_SECS
-            rows = connection.execute(self._shared.sql.HOT_CLAIM, values).fetchall()
-            found = {(row[0], row[1]): self._work(connection, row) if row[2] else None for row in rows}
-            del self._forgotten[own]
-            return found
+            try:
+                rows = connection.execute(self._shared.sql.HOT_CLAIM, values).fetchall()
+                next_at, now = rows[0][:2]
+                self._note_time(now)
+                found = {
+                    (row[2], row[3]): self._work(connection, row) if row[4] else None
+                    for row in rows if row[2] is not None
+                }  # fmt: skip
+            except BaseException:
+                self._forgotten[own] = self._clock.monotonic() + REMEMBER_SECS
+                raise
+            return found, next_at
 
         self.give_back()
-        found = self._own.run(claim)
-        return found, len(found) >= limit
+        found, next_at = self._own.run(claim)
+        return found, None if len(found) >= limit else next_at
 
     def _work(self, connection: Connected, row: Any) -> Work | Unreadable:
         (
-            number, token, _, parked_at, epoch, state, node, ref, step, attempt, iteration, keys,
-            instance_id, definition, created_at, updated_at, metadata, priority, value, parts,
+            _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
+            due_at, signal_id, signal, payload, sent_at,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
             number, instance_id, definition, workflow_id, definition_hash, State.IN_PROGRESS, b"", created_at,
-            updated_at, metadata=raw(metadata), priority=priority,
+            updated_at, metadata=raw(metadata), priority=priority, trace=trace,
         )  # fmt: skip
         fence = Fence(number, token, epoch)
         try:
@@ -102,7 +119,8 @@ class Claims:
                 composed = unpack(raw(value) or b"null")
         except (BackendError, DeserializationError, TypeError) as error:
             return Unreadable(fence, error)
-        return Work(instance, Claim(fence, position, state, composed, None, None, parked_at))
+        came = Signal(signal_id, signal, raw(payload) or b"null", sent_at) if wake == "signal" else None
+        return Work(instance, Claim(fence, position, wake, composed, due_at, came, parked_at))
 
     def _name(self, connection: Connected, definition: int) -> tuple[str, str]:
         if definition not in self._names:
@@ -116,29 +134,67 @@ class Claims:
         """Remember claims that could not be given back, or that whoever asked for them did not get."""
         self._unwanted.update(fences)
 
+    def give_back_beside(self) -> None:
+        """Look again for claims that nobody knows of and free them, in a thread of its own: nobody waits for it."""
+        if (self._forgotten or self._unwanted or self._links.doubts) and self._giving.acquire(blocking=False):
+            try:
+                threading.Thread(target=self._give_back_quietly, name="sayiir-orphans", daemon=True).start()
+            except RuntimeError:  # no more threads: with another beat
+                self._giving.release()
+
+    def _give_back_quietly(self) -> None:
+        try:
+            self._looked_for = frozenset()
+            self.give_back()
+        except BackendError as error:
+            logging.getLogger("sayiir").debug("claims that nobody knows of are given back later: %s", error)
+        finally:
+            self._giving.release()
+
     def give_back(self) -> None:
-        """Free the claims that nobody knows of.
+        """Free the claims that nobody knows of, as far as they have not been looked for.
 
         Raises:
             BackendError: the database refused, or was away for longer than patience lasts.
         """
-        if not self._forgotten and not self._unwanted:
-            return
-        unwanted, now = list(self._unwanted), self._clock.monotonic()
+        if self._unwanted or self._forgotten or self._links.doubts:
+            with self._returning:  # whoever comes meanwhile finds them free
+                self._give_back()
 
-        def find(connection: Connected, _: bool) -> list[Fence]:
+    def _give_back(self) -> None:
+        now = self._clock.monotonic()
+
+        def find(connection: Connected, _: bool) -> None:
             lengths = list(self._forgotten)  # of claims that have ended: there is one at a time on this connection
-            rows = connection.execute(self._shared.sql.FORGOTTEN, (self._shared.owner, lengths)).fetchall()
+            doubts = dict(self._links.doubts)
+            values = self._shared.owner, lengths, list(doubts)
+            rows = connection.execute(self._shared.sql.FORGOTTEN, values).fetchall()
+            self._unwanted.update(Fence(*row) for row in rows)
             # It may still be on its way to the server, so it is looked for again for a while.
             self._forgotten = {length: until for length, until in self._forgotten.items() if until > now}
-            return [Fence(*row) for row in rows]
+            for moment in [moment for moment, until in doubts.items() if until <= now]:
+                self._links.doubts.pop(moment, None)
+            self._looked_for = frozenset((*lengths, *doubts))
 
-        fences = [*unwanted, *(self._own.run(find) if self._forgotten else ())]
-        if fences:
+        if not self._looked_for.issuperset((*self._forgotten, *self._links.doubts)):
+            self._own.run(find)
+        if unwanted := list(self._unwanted):
             self._links.transact(
-                lambda connection, now: scripts.release(PostgresRows(connection, self._shared, now, write=True), fences)
+                lambda connection, now: scripts.release(PostgresRows(connection, self._shared, now, write=True), unwanted)
             )
             self._unwanted.difference_update(unwanted)
+
+    def left_behind(self) -> tuple[bool, bool]:
+        """Return whether an owner has fallen silent, and whether there are early signals, or it is time to tidy anyway."""
+        silent, early = self._ask(self._shared.sql.LEFT_BEHIND, (int(MOMENT_SECS * MICROS), MOMENT_SECS))
+        now = self._clock.monotonic()
+        is_time = now >= self._tidy_at
+        if is_time:
+            self._tidy_at = now + _TIDY_SECS
+        return silent, early or is_time
+
+    def _ask(self, statement: bytes, values: Any) -> Any:
+        return self._own.run(lambda connection, _: connection.execute(statement, values).fetchone())
 
     def beat(self, fences: list[Fence]) -> list[Beat]:
         """Extend claims, and tell what became of them."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import psycopg
+
 from sayiir.clock import MICROS
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Routing
@@ -48,21 +50,20 @@ class Creation:
     def one(self, new: NewInstance, *, claim: bool, definition: int) -> Created | None:
         """Store one instance; None when its id is taken."""
         number, (priority, tags) = self._shared.numbers.next(), _place(new)
-        values = {
-            "number": number, "id": new.instance_id, "definition": definition, "input": stored_text(new.input),
-            "metadata": stored_text(new.metadata), "given": new.priority, "state": _state(new), "node": new.position.node,
-            "owner": self._shared.owner if claim else None, "epoch": int(claim),
-            "ttl": int(self._shared.claim_ttl * MICROS) if claim else None, "tags": tags, "priority": priority,
-        }  # fmt: skip
-
-        hot, landed = self._shared.sql.HOT_CREATE, self._shared.sql.LANDED_CREATE
+        values = (
+            number, new.instance_id, definition, stored_text(new.input), stored_text(new.metadata), new.priority,
+            _state(new), new.position.node, self._shared.owner if claim else None, int(claim),
+            int(self._shared.claim_ttl * MICROS) if claim else None, tags, priority,
+            new.trace,
+        )  # fmt: skip
 
         def create(connection: Connected, doubt: bool) -> int | None:
             # After a lost answer it may come through before this try, or during it.
-            for statement, given in (landed, (number,)), (hot, values), (landed, (number,)):
-                if (doubt or statement is hot) and (row := connection.execute(statement, given).fetchone()):
-                    return int(row[0])
-            return None
+            row = self._landed(connection, number) if doubt else None
+            row = row or psycopg.RawCursor(connection).execute(self._shared.sql.HOT_CREATE, values).fetchone()
+            if row is None and doubt:
+                row = self._landed(connection, number)
+            return None if row is None else int(row[0])
 
         try:
             created_at = self._own.run(create)
@@ -71,6 +72,9 @@ class Creation:
                 self._give_back_later([Fence(number, 0, 1)])
             raise
         return None if created_at is None else _created(new, number, definition, created_at, claim=claim)
+
+    def _landed(self, connection: Connected, number: int) -> Any:
+        return connection.execute(self._shared.sql.LANDED_CREATE, (number,)).fetchone()
 
     def many(self, news: list[NewInstance], definitions: dict[str, int]) -> list[Created] | None:
         """Store many instances in one statement; None, and nothing stored, when an id is taken."""
@@ -108,7 +112,8 @@ def _state(new: NewInstance) -> str:
 
 def _row(number: int, new: NewInstance, definitions: dict[str, int]) -> dict[str, Any]:
     priority, tags = _place(new)
-    return {
+    row: dict[str, Any] = {} if new.trace is None else {"trace": new.trace}
+    return row | {
         "number": number, "id": new.instance_id, "definition": definitions[new.definition.definition_hash],
         "input": stored_text(new.input), "metadata": stored_text(new.metadata), "given": new.priority, "state": _state(new),
         "node": new.position.node, "tags": tags, "priority": priority,
@@ -119,6 +124,7 @@ def _created(new: NewInstance, number: int, definition: int, created_at: int, *,
     instance = Instance(
         number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
         State.IN_PROGRESS, new.input, created_at, created_at, metadata=new.metadata, priority=new.priority,
+        trace=new.trace,
     )  # fmt: skip
     if not claim:
         return Created(instance, is_new=True)

@@ -55,14 +55,15 @@ def visit(connection: Any, shared: Shared, links: Links, script: Callable[[Any],
         )
     guest = Guest(connection)
     try:
+        # Before the savepoint: where no transaction is open yet it begins with this, or the block would be all of it.
+        row = guest.execute(
+            "SELECT to_regclass(%s) IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_database "
+            "WHERE datname = current_database() AND oid = %s::oid)",
+            (f'"{shared.schema}".instances', links.database),
+        ).fetchone()
+        if row is None or not row[0]:
+            raise BackendError(f"connection= leads to another database than {links.shown}, or not to its schema")
         with connection.transaction():
-            row = guest.execute(
-                "SELECT to_regclass(%s) IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_database "
-                "WHERE datname = current_database() AND oid = %s::oid)",
-                (f'"{shared.schema}".instances', links.database),
-            ).fetchone()
-            if row is None or not row[0]:
-                raise BackendError(f"connection= leads to another database than {links.shown}, or not to its schema")
             now = guest.execute(b"SELECT " + shared.sql.NOW).fetchone()
             return script(PostgresRows(guest, shared, int(now[0]) if now else 0, write=True))  # type: ignore[arg-type]
     except psycopg.Error as error:

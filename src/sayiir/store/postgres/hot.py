@@ -7,7 +7,7 @@ and to commit. When the answer is lost, the history is asked: a line has a place
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 import psycopg
@@ -18,7 +18,7 @@ from sayiir.core.records import Arrive, Complete, Move, Run
 from sayiir.errors import BackendError
 from sayiir.store.columns import is_plain, keys_text, raw, record_values, stored_text
 from sayiir.store.group import Entry, Group
-from sayiir.store.port import Fence, Instance, Moved, Order
+from sayiir.store.port import Fence, Instance, Moved, Order, Signal
 from sayiir.store.postgres.arrivals import Arrival, write_arrivals
 from sayiir.store.postgres.lines import line_of
 from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
@@ -35,6 +35,15 @@ class Step(msgspec.Struct, gc=False):
     """Whether it was sent already and the answer was lost."""
 
 
+class Turn(msgspec.Struct, gc=False):
+    """A token goes on to a task otherwise: after a wait, with a signal, to another attempt or iteration."""
+
+    fence: Fence
+    move: Move
+    consume: Signal | None = None
+    doubt: bool = False
+
+
 class End(msgspec.Struct, gc=False):
     """A main line has come to its end."""
 
@@ -43,22 +52,27 @@ class End(msgspec.Struct, gc=False):
     doubt: bool = False
 
 
-def hot(order: Order) -> Step | End | Arrival | None:
+HotWork: TypeAlias = Step | Turn | End | Arrival
+
+
+def hot(order: Order) -> HotWork | None:
     """Return the hot write that an order is; None for the others."""
-    move = order.move
+    move, records = order.move, order.move.records
+    if type(move.decision) is Run:
+        if order.consume is None and is_plain(move) and records[0].kind == "task":
+            return Step(order.fence, move)
+        return Turn(order.fence, move, order.consume)
     if order.consume is not None:
         return None
-    if type(move.decision) is Run:
-        return Step(order.fence, move) if is_plain(move) else None
-    if type(move.decision) is Complete and not order.fence.token and move.records:
+    if type(move.decision) is Complete and not order.fence.token and records:
         return End(order.fence, move)
     return Arrival(order.fence, move) if type(move.decision) is Arrive else None
 
 
 class HotWrites(Group):
-    """Writes steps, ends and arrivals of branches.
+    """Writes steps, turns, ends and arrivals of branches.
 
-    The answer is whether the step was made, the instance as it ended, or what came of the arrival; False
+    The answer is whether the step or turn was made, the instance as it ended, or what came of the arrival; False
     and None mean that the general way must look why. Results are exact: a batch is made again one by one when it fails or
     its answer is lost.
 
@@ -99,7 +113,7 @@ class HotWrites(Group):
         if isinstance(entry.work, Arrival):
             self._arrive([entry])
             return
-        patience, work = Patience(self._links.clock, self._links.patience), entry.work
+        patience: Patience | None = None
         try:
             while not entry.settled:
                 try:
@@ -107,7 +121,8 @@ class HotWrites(Group):
                     entry.settled = True
                 except AGAIN as error:
                     self._own.drop()
-                    work.doubt = True
+                    entry.work.doubt = True
+                    patience = patience or Patience(self._links.clock, self._links.patience)
                     patience.wait(self._links.explain(error))
         except BackendError as error:
             entry.error, entry.settled = error, True
@@ -125,7 +140,8 @@ class HotWrites(Group):
         try:
             self._write(connection, entry)
         except errors.UniqueViolation:
-            if not (doubt and self._landed(connection, entry)):
+            # Or it came through when it was asked for before: whoever got no answer for long asks again.
+            if not self._landed(connection, entry):
                 raise
 
     def _arrive(self, entries: list[Entry]) -> None:
@@ -146,34 +162,44 @@ class HotWrites(Group):
                 work.fence.instance, work.move.records[0], work.move.position.node, stored_text
             )
             held = (work.fence.instance, work.fence.token, work.fence.epoch, keys_text(work.move.position.keys))
-            entry.result = connection.execute(self._sql.HOT_STEP, values + held).rowcount == 1
+            entry.result = psycopg.RawCursor(connection).execute(self._sql.HOT_STEP, values + held).rowcount == 1
+            return
+        if isinstance(work, Turn):
+            entry.result = connection.execute(self._sql.HOT_TURNS, _turns([work])).rowcount == 1
+            if not entry.result:
+                self._landed(connection, entry)  # likewise: its signal is used up
+            return
+        fence, records, ref = work.fence, work.move.records, work.move.position.ref
+        if len(records) == 1:
+            values = (*record_values(fence.instance, records[0], None, stored_text), fence.epoch, ref)
+            row = psycopg.RawCursor(connection).execute(self._sql.HOT_FINISH_ONE, values).fetchone()
         else:
-            rows = connection.execute(self._sql.HOT_FINISH, _ends([work])).fetchall()
-            entry.result = self._instance(connection, rows[0]) if rows else None
+            row = connection.execute(self._sql.HOT_FINISH, _ends([work])).fetchone()
+        entry.result = None if row is None else self._instance(connection, row)
 
     def _together(self, connection: Connected, batch: list[Entry]) -> None:
-        steps = [entry for entry in batch if isinstance(entry.work, Step)]
-        ends = [entry for entry in batch if isinstance(entry.work, End)]
-        made: set[tuple[int, int]] = set()
-        ended: dict[int, Any] = {}
-        if steps and ends:
-            with connection.pipeline():
-                connection.execute("BEGIN")
-                first = connection.execute(self._sql.HOT_STEPS, _steps(steps))
-                second = connection.execute(self._sql.HOT_FINISH, _ends([entry.work for entry in ends]))
-                connection.execute("COMMIT")
-            made, ended = {*first.fetchall()}, {row[0]: row for row in second.fetchall()}
-        elif steps:
-            made = {*connection.execute(self._sql.HOT_STEPS, _steps(steps)).fetchall()}
-        else:
-            rows = connection.execute(self._sql.HOT_FINISH, _ends([entry.work for entry in ends])).fetchall()
-            ended = {row[0]: row for row in rows}
-        for entry in steps:
-            entry.result = (entry.work.fence.instance, entry.work.move.records[0].ref) in made
-        for entry in ends:
-            row = ended.get(entry.work.fence.instance)
-            entry.result = None if row is None else self._instance(connection, row)
-        for entry in batch:
+        sql, works = self._sql, [entry.work for entry in batch]
+        steps = [work for work in works if isinstance(work, Step)]
+        turns = [work for work in works if isinstance(work, Turn)]
+        ends = [work for work in works if isinstance(work, End)]
+        parts: list[tuple[bytes, Any]] = []
+        parts += [(sql.HOT_STEPS, _steps(steps))] if steps else []
+        parts += [(sql.HOT_TURNS, _turns(turns))] if turns else []
+        parts += [(sql.HOT_FINISH, _ends(ends))] if ends else []
+        answers = [answer.fetchall() for answer in _sent(connection, parts)]
+        made = {*answers.pop(0)} if steps else set[Any]()
+        turned = {*answers.pop(0)} if turns else set[Any]()
+        ended = {row[0]: row for row in answers.pop(0)} if ends else dict[int, Any]()
+        for entry, work in zip(batch, works, strict=True):
+            if isinstance(work, Step):
+                entry.result = (work.fence.instance, work.move.records[0].ref) in made
+            elif isinstance(work, Turn):
+                entry.result = (work.fence.instance, work.fence.token) in turned
+                if not entry.result:
+                    continue  # alone it is found out why
+            else:
+                row = ended.get(work.fence.instance)
+                entry.result = None if row is None else self._instance(connection, row)
             entry.settled = True
         self.commits += 1
         self.writes += len(batch)
@@ -181,7 +207,9 @@ class HotWrites(Group):
     def _landed(self, connection: Connected, entry: Entry) -> bool:
         """Return whether a write whose answer was lost has come through, and note its result."""
         work, sql = entry.work, self._sql
-        if isinstance(work, Step):
+        if isinstance(work, Step | Turn):
+            if not work.move.records:
+                return False  # it says only what the token is to be, and may be made twice
             line = work.move.records[0]
             row = connection.execute(sql.LANDED_LINE, (work.fence.instance, line.ref)).fetchone()
             if row != (line.worker, line.started_at):
@@ -205,7 +233,7 @@ class HotWrites(Group):
             ref, metadata=raw(metadata), priority=priority,
         )  # fmt: skip
 
-    def run_many(self, works: list[Step | End | Arrival]) -> list[Any]:
+    def run_many(self, works: list[HotWork]) -> list[Any]:
         """Write these together; return for each its result, or its error."""
         entries = [Entry(work) for work in works]
         if entries:
@@ -219,22 +247,54 @@ class HotWrites(Group):
     def close(self) -> None:
         """Close the connection when nobody is using it."""
         with self._seat:
-            self._own.drop()
+            self._own.close()
 
 
-def _steps(entries: list[Entry]) -> tuple[str]:
+def _sent(connection: Connected, parts: list[tuple[bytes, Any]]) -> list[psycopg.Cursor[Any]]:
+    """Execute statements in one transaction and one round trip."""
+    if len(parts) == 1:
+        return [connection.execute(*parts[0])]
+    with connection.pipeline():
+        connection.execute("BEGIN")
+        answers = [connection.execute(*part) for part in parts]
+        connection.execute("COMMIT")
+    return answers
+
+
+def _steps(works: list[Step]) -> tuple[str]:
     rows = []
-    for entry in entries:
-        fence, move = entry.work.fence, entry.work.move
+    for work in works:
+        fence, move = work.fence, work.move
         row = line_of(fence.instance, move.records[0], move.position.node)
         row["token"], row["epoch"], row["keys"] = fence.token, fence.epoch, keys_text(move.position.keys)
         rows.append(row)
     return (as_json(rows),)
 
 
-def _ends(works: list[End]) -> tuple[str, str]:
-    ends = [
-        {"instance": work.fence.instance, "epoch": work.fence.epoch, "ref": work.move.position.ref} for work in works
-    ]
-    lines = [line_of(work.fence.instance, record, None) for work in works for record in work.move.records]
-    return as_json(ends), as_json(lines)
+def _turns(works: list[Turn]) -> tuple[str]:
+    rows = []
+    for work in works:
+        fence, at = work.fence, work.move.position
+        rows.append(
+            {
+                "instance": fence.instance, "token": fence.token, "epoch": fence.epoch, "node": at.node, "ref": at.ref,
+                "step": at.step, "attempt": at.attempt, "iteration": at.iteration, "crashes": at.crashes,
+                "keys": keys_text(at.keys), "used": work.consume.id if work.consume is not None else None,
+                "lines": _lines(work),
+            }
+        )  # fmt: skip
+    return (as_json(rows),)
+
+
+def _ends(works: list[End]) -> tuple[str]:
+    rows = []
+    for work in works:
+        fence = work.fence
+        rows.append(
+            {"instance": fence.instance, "epoch": fence.epoch, "ref": work.move.position.ref, "lines": _lines(work)}
+        )
+    return (as_json(rows),)
+
+
+def _lines(work: Turn | End) -> list[dict[str, Any]]:
+    return [line_of(work.fence.instance, record, None) for record in work.move.records]

@@ -34,6 +34,8 @@ AGAIN = (
     errors.IdleInTransactionSessionTimeout,  # this process was stopped for a while
     PoolTimeout,
 )
+REMEMBER_SECS = 60.0
+"""How long what a lost answer tells of may still come through on the server."""
 _HOPELESS = errors.ProgramLimitExceeded
 _FIRST_WAIT, _LONGEST_WAIT = 0.02, 1.0
 
@@ -110,6 +112,8 @@ class Links:
         )
         self._pool.open()
         self._local = threading.local()
+        self.doubts: dict[int, float] = {}
+        """When transactions in doubt began, by the database's clock → until when they may still come through, by ours."""
         self.on_begin = "0"
         """What tells the database's time."""
         self.on_commit = "SELECT"
@@ -164,19 +168,21 @@ class Links:
         patience = Patience(self.clock, self.patience)
         while True:
             connection = self.take(patience)
-            number, results = "", list[T]()
+            now, number, results = 0, "", list[T]()
             try:
                 now, number = self._begin(connection)
                 results.append(script(connection, now))
                 self.commit(connection)
             except AGAIN as error:
                 self.drop(connection, error)
-                if results and self.landed(number, patience):
+                if results and self.decide(number, now, patience):
                     return results[0]
                 patience.wait(self.explain(error))
                 continue
             except BaseException as error:
                 self.drop(connection, error)
+                if results:
+                    self.doubt(now)
                 if isinstance(error, psycopg.Error):
                     raise self.explain(error) from error
                 raise
@@ -229,6 +235,22 @@ class Links:
             self._local.place, self._local.count = int.from_bytes(os.urandom(7), "big"), 0
         return self._local
 
+    def decide(self, number: str, now: int, patience: Patience) -> bool:
+        """Return whether a transaction that began at a time, and whose COMMIT was sent, has come through (see `landed`).
+
+        Raises:
+            BackendError: that was not to be learned in time; what it did is in doubt.
+        """
+        try:
+            return self.landed(number, patience)
+        except BaseException:
+            self.doubt(now)
+            raise
+
+    def doubt(self, now: int) -> None:
+        """Note that nobody knows what became of the transaction that began at this time."""
+        self.doubts[now] = self.clock.monotonic() + REMEMBER_SECS
+
     def landed(self, number: str, patience: Patience) -> bool:
         """Return whether this thread's last transaction, whose COMMIT was sent, has come through."""
         mark = self._mark()
@@ -245,6 +267,11 @@ class Links:
                 self.drop(connection, error)
                 patience.wait(self.explain(error))
                 continue
+            except BaseException as error:
+                self.drop(connection, error)
+                if isinstance(error, psycopg.Error):
+                    raise self.explain(error) from error
+                raise
             self.give(connection)
             if found or status != "in progress":
                 return bool(found)
@@ -279,7 +306,11 @@ class Links:
                 connection.close()
         except psycopg.Error:
             connection.close()
-        self._pool.putconn(connection)
+        except BaseException:
+            connection.close()
+            raise
+        finally:
+            self._pool.putconn(connection)
 
     def explain(self, error: Exception) -> BackendError:
         """Return our error for the driver's, without secrets."""

@@ -7,10 +7,12 @@ lock of the whole database: a thread of its own sends it, the first at once, tho
 from __future__ import annotations
 
 import logging
+import select
 import threading
 from typing import Any
 
 import psycopg
+from psycopg.pq import ExecStatus
 
 from sayiir.store.hints import Hints
 from sayiir.store.postgres.links import Connected, Links
@@ -47,6 +49,9 @@ class RemoteHints(Hints):
 class Teller:
     """Sends notices.
 
+    When the last one is some time ago, whoever has something to tell sends it, without waiting for the answer: a thread
+    would first have to be woken. All else is left to a thread.
+
     Args:
         links: where its connection comes from.
         channel: where they are heard.
@@ -58,6 +63,10 @@ class Teller:
         self._pending = threading.Event()
         self._steering = False
         self._mutex = threading.Lock()
+        self._line = threading.Lock()
+        """Held by who uses the connection."""
+        self._connection: Connected | None = None
+        self._sent_at = -_HUSH_SECS
         self._thread: threading.Thread | None = None
         self._ended = False
         self.process = 0
@@ -67,7 +76,7 @@ class Teller:
         """Ask for a notice."""
         if steering:
             self._steering = True
-        if self._pending.is_set():
+        if self._pending.is_set() or self._tell_at_once():
             return
         self._pending.set()
         if self._thread is None or not self._thread.is_alive():
@@ -76,8 +85,49 @@ class Teller:
                     self._thread = threading.Thread(target=self._work, name="sayiir-notices", daemon=True)
                     self._thread.start()
 
+    def _tell_at_once(self) -> bool:
+        """Send a notice unless one was sent a moment ago; False when that is the thread's matter."""
+        if self._left() > 0 or not self._line.acquire(blocking=False):
+            return False
+        try:
+            if self._connection is None or self._left() > 0:
+                return False
+            pgconn = self._connection.pgconn
+            pgconn.consume_input()
+            if pgconn.is_busy():
+                return False  # the last one is not answered yet
+            self._finish(pgconn)
+            self._send(pgconn)
+        except (psycopg.Error, OSError):
+            return False  # the thread opens another connection
+        finally:
+            self._line.release()
+        return True
+
+    def _left(self) -> float:
+        """Return the seconds until another notice may be sent."""
+        return self._sent_at + _HUSH_SECS - self._links.clock.monotonic()
+
+    def _send(self, pgconn: Any) -> None:
+        steering, self._steering = self._steering, False
+        self._sent_at = self._links.clock.monotonic()
+        pgconn.send_query_params(b"SELECT pg_notify($1, $2)", [self._channel.encode(), b"steer" if steering else b""])
+        pgconn.flush()
+
+    @staticmethod
+    def _finish(pgconn: Any) -> None:
+        """Take the answer to the last notice."""
+        while True:
+            while pgconn.is_busy():  # the driver's own wait for an answer would keep all other threads waiting
+                select.select([pgconn.socket], [], [])
+                pgconn.consume_input()
+            answer = pgconn.get_result()
+            if answer is None:
+                return
+            if answer.status == ExecStatus.FATAL_ERROR:
+                raise psycopg.OperationalError(answer.error_message.decode(errors="replace"))
+
     def _work(self) -> None:
-        connection: Connected | None = None
         hush = threading.Event()
         try:
             while self._pending.wait(_IDLE_SECS) or not self._ended:
@@ -85,22 +135,30 @@ class Teller:
                     return
                 if not self._pending.is_set():
                     continue
-                steering, self._steering = self._steering, False
+                if not self._ended:
+                    hush.wait(max(0.0, self._left()))
                 self._pending.clear()
-                try:
-                    connection = connection or self._links.connect(self._ready)
-                    connection.execute("SELECT pg_notify(%s, %s)", (self._channel, "steer" if steering else ""))
-                except (psycopg.Error, OSError) as error:
-                    logging.getLogger("sayiir").debug("a hint was lost: %s", self._links.explain(error))
-                    if connection is not None:
-                        connection.close()
-                    connection = None
+                with self._line:
+                    self._tell_now()
                 if self._ended:
                     return
-                hush.wait(_HUSH_SECS)
         finally:
-            if connection is not None:
-                connection.close()
+            with self._line:
+                if self._connection is not None:
+                    self._connection.close()
+
+    def _tell_now(self) -> None:
+        try:
+            self._connection = self._connection or self._links.connect(self._ready)
+            pgconn = self._connection.pgconn
+            self._finish(pgconn)
+            self._send(pgconn)
+            self._finish(pgconn)
+        except (psycopg.Error, OSError) as error:
+            logging.getLogger("sayiir").debug("a hint was lost: %s", self._links.explain(error))
+            if self._connection is not None:
+                self._connection.close()
+            self._connection = None
 
     def _ready(self, connection: Connected) -> None:
         # A notice need not wait for the disk.
@@ -117,6 +175,11 @@ class Teller:
             thread.join(2.0)
 
 
-def notices(connection: Connected) -> list[Any]:
-    """Return the notices that have come, without waiting."""
-    return list(connection.notifies(timeout=0))
+def notices(connection: Connected) -> list[tuple[int, bytes]]:
+    """Return the notices that have come, without waiting: who sent them, and what they say."""
+    # Not the driver's own iterator: it does not go together with a handler for those that come while it does not run.
+    connection.pgconn.consume_input()
+    found = []
+    while (notice := connection.pgconn.notifies()) is not None:
+        found.append((notice.be_pid, notice.extra))
+    return found

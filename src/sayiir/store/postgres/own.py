@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 import psycopg
 
+from sayiir.errors import BackendError
 from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
 
 T = TypeVar("T")
@@ -25,13 +26,17 @@ class OwnConnection:
         self._links = links
         self._mutex = threading.Lock()
         self._connection: Connected | None = None
+        self._closed = False
 
     def get(self) -> Connected:
         """Return the connection; only for who is alone with it.
 
         Raises:
             psycopg.Error: it cannot be opened.
+            BackendError: it was closed for good.
         """
+        if self._closed:
+            raise BackendError(f"the backend of {self._links.shown} was closed meanwhile; open another PostgresBackend")
         if self._connection is None:
             self._connection = self._links.connect(self._ready)
         return self._connection
@@ -58,13 +63,13 @@ class OwnConnection:
             BackendError: the database refused, or was away for longer than patience lasts.
         """
         with self._mutex:
-            patience, doubt = Patience(self._links.clock, self._links.patience), False
+            patience: Patience | None = None
             while True:
                 try:
-                    return statements(self.get(), doubt)
+                    return statements(self.get(), patience is not None)
                 except AGAIN as error:
                     self.drop()
-                    doubt = True
+                    patience = patience or Patience(self._links.clock, self._links.patience)
                     patience.wait(self._links.explain(error))
                 except psycopg.Error as error:
                     self.drop()
@@ -74,7 +79,8 @@ class OwnConnection:
                     raise
 
     def close(self) -> None:
-        """Close the connection when nobody is using it."""
+        """Close the connection when nobody is using it; it is not opened again."""
+        self._closed = True
         with self._mutex:
             self.drop()
 

@@ -12,6 +12,7 @@ import logging
 import os
 import select
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import psycopg
@@ -33,11 +34,14 @@ class Presence:
         channel: the channel of notices.
         lock_class: the first half of the lock's key.
         listen: whether notices are wanted.
+        on_beat: called after each beat that the database took.
     """
 
     def __init__(
-        self, links: Links, hints: RemoteHints, name: str, sql: Any, channel: str, lock_class: int, *, listen: bool
-    ) -> None:
+        self, links: Links, hints: RemoteHints, name: str, sql: Any, channel: str, lock_class: int, *, listen: bool,
+        on_beat: Callable[[], None],
+    ) -> None:  # fmt: skip
+        self._on_beat = on_beat
         self._links = links
         self._hints = hints
         self._name = name
@@ -66,8 +70,13 @@ class Presence:
                 self._thread = threading.Thread(
                     target=self._keep, args=(connection,), name="sayiir-presence", daemon=True
                 )
+                try:
+                    self._thread.start()
+                except BaseException:
+                    connection.close()
+                    self._thread = None
+                    raise
                 self.owner = owner
-                self._thread.start()
         return self.owner
 
     def _arrive(self) -> tuple[Connected, int]:
@@ -94,6 +103,8 @@ class Presence:
             # False: the server has not noticed yet that our last session is gone. It shows us alive meanwhile.
             self._locked = bool(row and row[0])
         if self.listening:
+            # For those that come with the answer to a beat.
+            connection.add_notify_handler(lambda notice: self._note(notice.pid, notice.payload))
             connection.execute(f'LISTEN "{self._channel}"'.encode(), prepare=False)
 
     def _keep(self, connection: Connected | None) -> None:
@@ -103,6 +114,7 @@ class Presence:
                     if connection is None:
                         connection = self._return()
                     self._beat(connection)
+                    self._on_beat()
                     self._hear(connection)
                 except (psycopg.Error, OSError) as error:
                     self._lost(connection, error)
@@ -124,10 +136,13 @@ class Presence:
         until = clock.monotonic() + BEAT_SECS
         while not self._ended and (left := until - clock.monotonic()) > 0:
             select.select([connection.fileno(), self._ear], [], [], left)
-            for notice in notices(connection):
-                teller = self._hints.teller
-                if teller is None or notice.pid != teller.process:
-                    self._hints.heard(steering=bool(notice.payload))
+            for process, payload in notices(connection):
+                self._note(process, payload)
+
+    def _note(self, process: int, payload: Any) -> None:
+        teller = self._hints.teller
+        if teller is None or process != teller.process:
+            self._hints.heard(steering=bool(payload))
 
     def _return(self) -> Connected:
         connection = self._links.connect(lambda new: self._show(new, self.owner))

@@ -13,15 +13,18 @@ import msgspec
 from psycopg import Connection
 
 from sayiir.core.lifecycle import State
-from sayiir.core.records import Definition, Move, Record, Ref, Routing
+from sayiir.core.records import INPUT_REF, Definition, Move, Record, Ref, Routing
+from sayiir.core.values import unpack
 from sayiir.errors import BackendError
 from sayiir.store.columns import instance_of, raw, record_of, record_values, stored_text, token_of, token_values
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.postgres import sql as statements
-from sayiir.store.scripts.basis import MICROS
+from sayiir.store.postgres.observe import PostgresObserving
+from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
+from sayiir.store.scripts.steer import wake_for
 from sayiir.store.scripts.work import spoil
 
 MOMENT_SECS = 1.25
@@ -51,12 +54,13 @@ class Shared(msgspec.Struct):
     sql: Any
     schema: str
     lock_class: int
+    name: str
     numbers: Numbers
     owner: int = 0
     claim_ttl: float = CLAIM_TTL
 
 
-class PostgresRows:
+class PostgresRows(PostgresObserving):
     """Row access inside one transaction.
 
     Args:
@@ -81,7 +85,7 @@ class PostgresRows:
     def _all(self, statement: bytes, values: Sequence[Any] | dict[str, Any] = ()) -> list[Any]:
         return self._connection.execute(statement, values).fetchall()
 
-    def _one(self, statement: bytes, values: Sequence[Any] = ()) -> Any:
+    def _one(self, statement: bytes, values: Sequence[Any] | dict[str, Any] = ()) -> Any:
         return self._connection.execute(statement, values).fetchone()
 
     def _do(self, statement: bytes, values: Sequence[Any] = ()) -> int:
@@ -97,8 +101,13 @@ class PostgresRows:
         return row is not None and bool(row[1])
 
     def owner_name(self, owner: int) -> str | None:
+        if owner == self.owner:
+            return str(self._shared.name)
         row = self._one(self._sql.OWNER_NAME, (owner,))
         return None if row is None else str(row[0])
+
+    def in_company(self) -> bool:
+        return bool(self._one(self._sql.COMPANY, (self.owner, self._now - int(SILENT_SECS * MICROS)))[0])
 
     # --- instances and definitions --------------------------------------------------------------------------------
 
@@ -119,7 +128,7 @@ class PostgresRows:
             self._sql.ADD_INSTANCE,
             (
                 number, new.instance_id, definition, stored_text(new.input), now, now, stored_text(new.metadata),
-                new.priority,
+                new.priority, new.trace,
             ),
         )  # fmt: skip
         if not added:
@@ -127,6 +136,7 @@ class PostgresRows:
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -217,7 +227,7 @@ class PostgresRows:
         self._do(self._sql.MARK_TOKENS, (requested, number))
 
     def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
-        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects))
+        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, self.owner))
         found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
 
@@ -230,7 +240,7 @@ class PostgresRows:
             return None
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
-        wake: int | None = self._one(self._sql.NEXT_WAKE, (lanes_text(lanes),))[0]
+        wake: int | None = self._one(self._sql.NEXT_WAKE, wake_values(lanes, self.owner))[0]
         return wake
 
     def wake_awaiting(self, number: int, signal: str, now: int) -> None:
@@ -249,6 +259,8 @@ class PostgresRows:
         def fetch(refs: list[Ref]) -> dict[Ref, Stored]:
             return {row[0]: (raw(row[1]), raw(row[2])) for row in self._all(self._sql.VALUES, (number, refs))}
 
+        if ref != INPUT_REF and (found := fetch([ref]).get(ref, (None, None))[0]) is not None:
+            return unpack(found)
         row = self._one(self._sql.INPUT, (number,))
         return resolve(ref, None if row is None else raw(row[0]), fetch)
 
@@ -262,7 +274,19 @@ class PostgresRows:
         return Signal(row[0], row[1], raw(row[2]) or b"null", row[3])
 
     def add_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None, now: int) -> bool:
-        return self._do(self._sql.ADD_SIGNAL, (instance_id, name, stored_text(payload), dedup_key, now)) == 1
+        values = instance_id, name, stored_text(payload), dedup_key, now, not self.met
+        return self._do(self._sql.ADD_SIGNAL, values) == 1
+
+    def tidy(self) -> bool:
+        """Forget old marks; wake who sleeps over a signal that was not committed when it parked, and tell if any may."""
+        self._do(self._sql.DROP_MARKS, (self._now - _DAY,))
+        found = self._all(self._sql.EARLY)
+        late = [(instance_id, name) for _, instance_id, name, is_here in found if is_here]
+        for instance_id, name in late:
+            # Under the instance's lock, so that one that is about to park has done so.
+            wake_for(self, instance_id, name)
+        self._do(self._sql.NOT_EARLY, ([row[0] for row in found],))
+        return bool(late)
 
     def consume_signal(self, instance_id: str, signal: Signal, now: int) -> bool:
         return (
@@ -298,10 +322,6 @@ class PostgresRows:
     def drop_owner(self, owner: int) -> None:
         self._do(self._sql.DROP_OWNER, (owner,))
 
-    def drop_marks(self) -> None:
-        """Forget the transactions about which nobody can ask any more."""
-        self._do(self._sql.DROP_MARKS, (self._now - _DAY,))
-
     def find(self, query: Query) -> list[Instance]:
         where, values = statements.conditions(query)
         return [_read_instance(row) for row in self._all(self._sql.FOUND + where.encode(), values)]
@@ -318,11 +338,17 @@ def lanes_text(lanes: list[Lane]) -> str:
     return msgspec.json.encode([{"definition": lane.definition, "tags": lane.tags} for lane in lanes]).decode()
 
 
-def due_values(lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> dict[str, Any]:
+def due_values(lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, owner: int) -> dict[str, Any]:
     """Return what DUE takes."""
     return {
         "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
+        "owner": owner, "grace": GRACE,
     }  # fmt: skip
+
+
+def wake_values(lanes: list[Lane], owner: int) -> dict[str, Any]:
+    """Return what NEXT_WAKE takes."""
+    return {"lanes": lanes_text(lanes), "owner": owner, "grace": GRACE}
 
 
 def _read_instance(row: Any) -> Instance:

@@ -35,11 +35,12 @@ from sayiir.store.port import (
     View,
     Work,
 )
+from sayiir.store.postgres import post
 from sayiir.store.postgres.arrivals import Arrival
 from sayiir.store.postgres.claims import Claims, Unreadable, fence_of
 from sayiir.store.postgres.creation import Creation
 from sayiir.store.postgres.guest import visit
-from sayiir.store.postgres.hot import End, HotWrites, Step, hot
+from sayiir.store.postgres.hot import HotWork, HotWrites, Step, Turn, hot
 from sayiir.store.postgres.links import Connected, Links, Patience
 from sayiir.store.postgres.migrate import migrate
 from sayiir.store.postgres.notices import RemoteHints, Teller
@@ -121,7 +122,7 @@ class PostgresBackend(ScriptedStore):
         self._ahead: int | None = None
         self._links = Links(url, clock, acquire_timeout_secs, settings, sizes, prepare=prepare)
         lock_class = zlib.crc32(f"sayiir:{schema}".encode()) - 2**31
-        self._shared = Shared(Statements(schema), schema, lock_class, Numbers(clock))
+        self._shared = Shared(Statements(schema), schema, lock_class, self.worker_name, Numbers(clock))
         try:
             self._migrate()
         except BaseException:
@@ -134,11 +135,12 @@ class PostgresBackend(ScriptedStore):
         channel = f"sayiir_{schema}"
         if listen and not self._links.pooled:
             self.hints.teller = Teller(self._links, channel)
+        self._claims = Claims(self._links, self._shared, self._note_time)
         self._presence = Presence(
-            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen
-        )
+            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen,
+            on_beat=self._claims.give_back_beside,
+        )  # fmt: skip
         self._hot = HotWrites(self._links, self._shared)
-        self._claims = Claims(self._links, self._shared)
         self._creation = Creation(self._links, self._shared, self._claims.give_back_later)
 
     def _migrate(self) -> None:
@@ -174,6 +176,7 @@ class PostgresBackend(ScriptedStore):
             self._note_time(now)
             return script(PostgresRows(connection, self._shared, now, write=True))
 
+        self._claims.give_back()  # or what is in doubt could be written again, upon what it has done already
         return self._links.transact(run)
 
     def _write_many(self, work: list[Callable[[Any], T]]) -> list[T | Exception]:
@@ -182,14 +185,8 @@ class PostgresBackend(ScriptedStore):
         if self._side is None:
             # Transactions of different instances do not wait for each other: a few at a time hide their round trips.
             self._side = ThreadPoolExecutor(_SIDE_BY_SIDE, "sayiir-postgres")
-        answers = [self._side.submit(self._answer, script) for script in work]
-        return [answer.result() for answer in answers]
-
-    def _answer(self, script: Callable[[Any], T]) -> T | Exception:
-        try:
-            return self._write(script)
-        except Exception as error:  # noqa: BLE001 -- handed to whom it belongs
-            return error
+        tries = [self._side.submit(self._write, script) for script in work]
+        return [attempt.exception() or attempt.result() for attempt in tries]  # type: ignore[misc]
 
     def _read(self, script: Callable[[Any], T]) -> T:
         self._check_usable()
@@ -256,7 +253,6 @@ class PostgresBackend(ScriptedStore):
     def claim(self, instance_id: str, definition_hash: str, structure: str) -> Any:
         """Claim what can move (see the port)."""
         self._present()
-        self._claims.give_back()
         return super().claim(instance_id, definition_hash, structure)
 
     def release(self, fences: list[Fence]) -> None:
@@ -272,7 +268,7 @@ class PostgresBackend(ScriptedStore):
     ) -> Due:
         """Claim what may move now, of all instances (see the port)."""
         self._present()
-        found, full = self._claims.due(lanes, limit, aging, suspects)
+        found, next_at = self._claims.due(lanes, limit, aging, suspects)
         try:
             if hard := [key for key, work in found.items() if work is None]:
                 # In one transaction, so that none is claimed if its answer is lost.
@@ -281,7 +277,8 @@ class PostgresBackend(ScriptedStore):
             for work in found.values():
                 if isinstance(work, Unreadable):
                     self._write(lambda rows, bad=work: scripts.give_up(rows, bad.fence, bad.error))  # type: ignore[misc]
-            next_at = None if full else self._read(lambda rows: rows.next_wake(lanes))
+            if hard:  # one that was not to be claimed may have to be looked at again
+                next_at = self._read(lambda rows: rows.next_wake(lanes))
         except BaseException:
             self._claims.give_back_later(fence_of(work) for work in found.values() if work is not None)
             raise
@@ -291,6 +288,11 @@ class PostgresBackend(ScriptedStore):
         """Let claims be void after so many seconds of silence (see the base)."""
         super().use_claim_ttl(seconds)
         self._shared.claim_ttl = seconds
+
+    def tell(self, worker_id: str, facts: dict[str, Any] | None) -> None:
+        """Say what a worker of this process is and does (see the port)."""
+        self._present()
+        super().tell(worker_id, facts)
 
     def within(self, connection: Any, script: Callable[[Any], T]) -> T:
         """Run a script in the open transaction of a caller's own psycopg connection (see the base)."""
@@ -322,11 +324,11 @@ class PostgresBackend(ScriptedStore):
         answers.update(zip(left, super().checkpoint_many([orders[index] for index in left]), strict=True))
         return [answers[index] for index in range(len(orders))]
 
-    def _moved(self, work: Step | End | Arrival, result: Any) -> Moved | None:
+    def _moved(self, work: HotWork, result: Any) -> Moved | None:
         """Return what a hot write answers; None when the general way must look why it was not made."""
         if isinstance(work, Arrival):
             return result  # type: ignore[no-any-return]
-        if isinstance(work, Step):
+        if isinstance(work, Step | Turn):
             return CONTINUE if result else None
         if result is None:
             return None
@@ -344,17 +346,18 @@ class PostgresBackend(ScriptedStore):
         """Free what the dead have left (see the port)."""
         self._present()
         self._claims.give_back()
-        self._write(lambda rows: rows.drop_marks())
-        return super().sweep(max_crashes=max_crashes)
+        silent, untidy = self._claims.left_behind()
+        if untidy and self._write(lambda rows: rows.tidy()):
+            self.hints.notify()
+        return super().sweep(max_crashes=max_crashes) if silent else 0
 
     def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
         """Buffer a signal (see the port)."""
-
-        def send(rows: PostgresRows) -> tuple[bool, bool]:
-            accepted = scripts.send_signal(rows, instance_id, name, payload, dedup_key)
-            return accepted, rows.met
-
-        accepted, met = self._write(send)
+        self._check_usable()
+        signal = instance_id, name, payload, dedup_key
+        accepted, met = post.send(self._links, self._shared, signal) or self._write(
+            lambda rows: (scripts.send_signal(rows, *signal), rows.met)
+        )
         if not met:
             # An instance that was being created meanwhile may have parked without seeing the signal, which was not
             # committed; it is now, and whoever parks later sees it.

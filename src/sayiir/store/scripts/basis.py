@@ -12,6 +12,8 @@ from sayiir.store.port import PRIORITY, Fence, Instance, Token, Wake
 from sayiir.store.scripts.rows import Rows
 
 MICROS = 1_000_000
+GRACE = 100_000
+"""Microseconds for which a retry that is due is left to others than the owner on which the task failed."""
 
 # --- finding ------------------------------------------------------------------------------------------------------
 
@@ -75,12 +77,18 @@ def held(rows: Rows, fence: Fence) -> Token | None:
 def take(rows: Rows, token: Token, now: int) -> None:
     """Claim a token; its new epoch makes every earlier fence void."""
     token.owner, token.until, token.wake_at = rows.owner, now + int(rows.claim_ttl * MICROS), None
+    token.avoid = None
     token.epoch += 1
     token.moved_at = now
 
 
 def rest(rows: Rows, token: Token, instance: Instance) -> None:
     """Leave a token to anybody, where workers find it; its epoch stays, as the next claim will raise it."""
+    if token.state != "backoff":
+        token.avoid = None
+    elif token.owner is not None:
+        # What is wrong may be wrong with this process or its host: its memory, its disk, its network.
+        token.avoid = token.owner if rows.in_company() else None
     token.owner = token.until = None
     token.definition = instance.definition
     priority, token.tags = rows.routing(instance.definition).get(token.node, (None, ""))

@@ -174,11 +174,11 @@ def join(
 ) -> Moved:
     """Let the parent go on, all of whose branches have arrived, in the hands of the last one's runner."""
     # Distinct finished branch tokens, not a counter: a branch cannot be counted twice, and none is forgotten.
-    branches = [branch for branch in rows.tokens(instance.number) if branch.parent == arrive.parent]
+    tokens = rows.tokens(instance.number)
+    branches = [branch for branch in tokens if branch.parent == arrive.parent]
     done = {branch.number: branch.ref for branch in branches}
     refs = {name: done[number] for number, name in arrive.expected}
-    parent = rows.token(instance.number, arrive.parent)
-    assert parent is not None  # noqa: S101 -- the parent waits at its fork until this moment
+    (parent,) = (token for token in tokens if token.number == arrive.parent)  # it waits at its fork until this moment
     attempt = plan.Attempt(parent.number, rows.owner_name(rows.owner), parent.moved_at, now)
     record, position = plan.joined(arrive, refs, parent.position, attempt)
     rows.drop_tokens(instance.number, arrive.parent)

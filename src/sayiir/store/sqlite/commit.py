@@ -12,6 +12,7 @@ from typing import Any
 
 from sayiir.errors import BackendError, WorkflowError
 from sayiir.store.group import Entry, Group
+from sayiir.store.sqlite.steps import TOGETHER, Step, write_together
 from sayiir.store.sqlite.wal import Log
 
 # The driver also meets texts of a damaged file that are not UTF-8, even in SQLite's own messages.
@@ -66,8 +67,7 @@ class GroupCommit(Group):
             if self._connection.in_transaction:
                 self._roll_back()  # an interruption fell between the last BEGIN and what followed
             execute("BEGIN IMMEDIATE")
-            for entry in batch:
-                self._run(entry)
+            self._run_all(batch)
             committing = True
             execute("COMMIT")
         except Exception as error:  # noqa: BLE001 -- handed to whom it belongs
@@ -90,6 +90,14 @@ class GroupCommit(Group):
             entry.settled = True
         self.commits += 1
         self.scripts += len(batch)
+
+    def _run_all(self, batch: list[Entry]) -> None:
+        steps = [entry for entry in batch if type(entry.work) is Step] if len(batch) >= TOGETHER else []
+        for entry, answer in zip(steps, write_together(self._connection, [entry.work for entry in steps]), strict=True):
+            entry.result = answer
+        for entry in batch:
+            if entry.result is None:
+                self._run(entry)
 
     def _run(self, entry: Entry) -> None:
         before = self._connection.total_changes

@@ -13,7 +13,6 @@ from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.errors import BackendError
 from sayiir.store.columns import (
     instance_of,
-    is_plain,
     keys_text,
     record_of,
     record_values,
@@ -24,13 +23,14 @@ from sayiir.store.columns import (
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
-from sayiir.store.scripts.basis import MICROS
+from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.scripts.work import spoil
 from sayiir.store.sqlite import sql
+from sayiir.store.sqlite.observe import SqliteObserving
 
 
-class SqliteRows:
+class SqliteRows(SqliteObserving):
     """Row access over one connection."""
 
     def __init__(
@@ -43,8 +43,8 @@ class SqliteRows:
     ) -> None:
         self.owner = owner
         self.claim_ttl = CLAIM_TTL
-        self.now = now
-        self.alive = alive
+        self.now = now  # type: ignore[method-assign]
+        self.alive = alive  # type: ignore[assignment, method-assign]
         self._numbers = numbers
         self._known: dict[tuple[str, str], tuple[int, Routing]] = {}
         self._names: dict[int, tuple[str, str]] = {}
@@ -54,6 +54,9 @@ class SqliteRows:
     def owner_name(self, owner: int) -> str | None:
         row = self._execute("SELECT name FROM sayiir_owners WHERE owner = ?", (owner,)).fetchone()
         return None if row is None else str(row[0])
+
+    def in_company(self) -> bool:
+        return any(owner.owner != self.owner and self.alive(owner.owner) for owner in self.owners())
 
     def instance(self, instance_id: str) -> Instance | None:
         row = self._execute(sql.BY_ID, (instance_id,)).fetchone()
@@ -67,6 +70,7 @@ class SqliteRows:
         definition, number = self.add_definition(new.definition), self._numbers.next(above)
         values = (
             new.instance_id, definition, stored(new.input), now, now, stored(new.metadata), new.priority,
+            new.trace,
         )  # fmt: skip
         while True:
             try:
@@ -79,6 +83,7 @@ class SqliteRows:
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -94,6 +99,7 @@ class SqliteRows:
     def drop_instance(self, instance: Instance) -> None:
         self._execute("DELETE FROM sayiir_tokens WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_results WHERE instance = ?", (instance.number,))
+        self._execute("DELETE FROM sayiir_logs WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_instances WHERE number = ?", (instance.number,))
 
     def spoil(self, number: int, error: bytes, now: int) -> None:
@@ -174,12 +180,7 @@ class SqliteRows:
         self._execute(sql.SAVE_TOKEN, token_values(token))
 
     def step(self, fence: Fence, move: Move) -> bool:
-        position, records = move.position, move.records
-        if is_plain(move):
-            line = record_values(fence.instance, records[0], position.node)
-            held = (fence.instance, fence.token, fence.epoch, keys_text(position.keys))
-            if self._execute(sql.STEP, line + held).rowcount == 1:
-                return True
+        position = move.position
         cursor = self._execute(
             sql.STEP_TOKEN,
             (
@@ -189,8 +190,12 @@ class SqliteRows:
         )  # fmt: skip
         if cursor.rowcount != 1:
             return False
-        self.add_records(fence.instance, records)
+        self.add_records(fence.instance, move.records)
         return True
+
+    def add_step(self, values: tuple[Any, ...]) -> bool:
+        """Write a plain step by its line and its fence; False when the fence or the token is not as expected."""
+        return self._execute(sql.STEP, values).rowcount == 1
 
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         if fence.token:
@@ -228,7 +233,7 @@ class SqliteRows:
         found: list[tuple[float, int, int]] = []
         for lane in lanes:
             for priority in PRIORITIES:
-                key = lane.definition, lane.tags, priority, now, suspects, limit
+                key = lane.definition, lane.tags, priority, now, suspects, self.owner, now - GRACE, limit
                 # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
                 found += [
                     (wake_at + priority * aging * MICROS, instance, token)
@@ -250,8 +255,14 @@ class SqliteRows:
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
         keys = [(lane.definition, lane.tags, priority) for lane in lanes for priority in PRIORITIES]
-        wakes = [self._execute(sql.NEXT_WAKE, key).fetchone()[0] for key in keys]
-        return min((wake for wake in wakes if wake is not None), default=None)
+        wakes: list[int] = []
+        for key in keys:
+            for wake_at, avoid in self._execute(sql.NEXT_WAKE, key):
+                wakes.append(wake_at)
+                if avoid == self.owner:
+                    (sooner,) = self._execute(sql.WAKE_BEFORE, (*key, wake_at + GRACE, avoid)).fetchone()
+                    wakes[-1] = wake_at + GRACE if sooner is None else sooner
+        return min(wakes, default=None)
 
     def wake_awaiting(self, number: int, signal: str, now: int) -> None:
         self._execute(

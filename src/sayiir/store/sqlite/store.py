@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from sayiir.clock import SYSTEM_CLOCK, Clock
+from sayiir.core.records import Move
 from sayiir.core.values import MAX_BYTES
 from sayiir.errors import BackendError
+from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
 from sayiir.store.numbers import Numbers
+from sayiir.store.port import Fence, Moved, Order, Signal
 from sayiir.store.sqlite.commit import DRIVER_ERRORS, GroupCommit
 from sayiir.store.sqlite.filesystem import file_system, is_network
 from sayiir.store.sqlite.guest import visit
 from sayiir.store.sqlite.migrate import migrate
 from sayiir.store.sqlite.owners import Owners
 from sayiir.store.sqlite.rows import SqliteRows
+from sayiir.store.sqlite.steps import Step, is_step
 from sayiir.store.sqlite.wal import Log, prepare
 
 T = TypeVar("T")
@@ -201,6 +205,24 @@ class SqliteBackend(ScriptedStore):
         self._check_usable()
         assert self._group is not None  # noqa: S101 -- it is open
         return self._group.run_many(work)
+
+    def checkpoint(
+        self, fence: Fence, move: Move, *, consume: Signal | None = None, hold: bool = False, share: bool = False
+    ) -> Moved:
+        """Write what happened and move the token (see the port)."""
+        if consume is None and is_step(move):
+            return self._write(Step(fence, move))
+        return super().checkpoint(fence, move, consume=consume, hold=hold, share=share)
+
+    def checkpoint_many(self, orders: list[Order]) -> list[Moved | Exception]:
+        """Write many checkpoints (see the port)."""
+        return self._told_together([self._work_of(order) for order in orders])
+
+    def _work_of(self, order: Order) -> Callable[[Any], Moved]:
+        fence, move, consume = order.fence, order.move, order.consume
+        if consume is None and is_step(move):
+            return Step(fence, move)
+        return lambda rows: scripts.checkpoint(rows, fence, move, consume, hold=False, share=True)
 
     def _read(self, script: Callable[[Any], T]) -> T:
         if self._in_memory:

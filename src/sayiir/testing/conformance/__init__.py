@@ -37,6 +37,7 @@ _PARTS = (
     "queueing",
     "sweeping",
     "finding",
+    "observing",
 )
 
 # Before the parts are imported, so that a failed assertion shows its values.
@@ -48,6 +49,7 @@ from sayiir.testing.conformance.creating import CreatingSuite  # noqa: E402
 from sayiir.testing.conformance.finding import CreatingManySuite, FindingSuite, PurgingSuite  # noqa: E402
 from sayiir.testing.conformance.joining import JoiningSuite  # noqa: E402
 from sayiir.testing.conformance.moving import MovingSuite  # noqa: E402
+from sayiir.testing.conformance.observing import HistorySuite, NotesSuite, OwnersSuite, PagingSuite  # noqa: E402
 from sayiir.testing.conformance.queueing import QueueingSuite  # noqa: E402
 from sayiir.testing.conformance.reading import HintSuite, ReadingSuite, RetryingSuite  # noqa: E402
 from sayiir.testing.conformance.signalling import SignallingSuite  # noqa: E402
@@ -76,6 +78,10 @@ class StoreConformance(
     CreatingManySuite,
     FindingSuite,
     PurgingSuite,
+    PagingSuite,
+    HistorySuite,
+    OwnersSuite,
+    NotesSuite,
 ):
     """Every test of the suite; derive from it and define `open_store`, `reopen` and `abandon`."""
 

@@ -175,6 +175,61 @@ class WorkingSuite(StoreSuite):
         self.submit()
         assert self.work().await_signal("go").kind == "signal"
 
+    # --- retries --------------------------------------------------------------------------------------------------
+
+    def test_a_retry_is_left_to_others_for_a_moment(self) -> None:
+        other = self.second()
+        lanes, has_others = self.lanes(), other is not self.store
+        other.claim_due(lanes, 1, aging=300.0)  # it is there
+        for name in ("a", "b"):
+            self.submit(name)
+            self.work().fail_once(10)
+        assert self.is_now(self.due().next_at, 10 + 0.1 * has_others)
+        self.pass_time(10)
+        mine = self.due()
+        assert len(mine.works) == (0 if has_others else 2)
+        if has_others:
+            assert self.is_now(mine.next_at, 0.1)
+            (work,) = other.claim_due(lanes, 1, aging=300.0).works
+            assert (work.claim.wake, self.token(0, work.instance.instance_id).avoid) == ("backoff", None)
+            self.pass_time(0.1)
+            assert self.work().claim.wake == "backoff", "nobody else came, so it is anybody's"
+
+    def test_a_retry_is_at_once_the_own_if_nobody_else_is_there(self) -> None:
+        self.submit()
+        self.work().fail_once(10)
+        assert self.is_now(self.due().next_at, 10)
+        self.pass_time(10)
+        assert self.work().claim.wake == "backoff"
+
+    def test_what_comes_before_a_retry_that_is_left_to_others_is_not_overlooked(self) -> None:
+        other, lanes = self.second(), self.lanes()
+        other.claim_due(lanes, 1, aging=300.0)
+        for name in ("a", "b"):
+            self.submit(name)
+        first, second = self.works()
+        first.fail_once(10)
+        second.wait(10.05)
+        assert self.is_now(self.due().next_at, 10.05 if other is not self.store else 10)
+
+    def test_a_run_takes_a_retry_that_a_worker_would_leave_to_others(self) -> None:
+        other, lanes = self.second(), self.lanes()
+        other.claim_due(lanes, 1, aging=300.0)
+        self.submit()
+        self.work().fail_once(10)
+        self.pass_time(10)
+        assert self.claimed().claim.wake == "backoff"
+
+    def test_a_retry_that_failed_for_good_and_is_brought_back_avoids_nobody(self) -> None:
+        other, lanes = self.second(), self.lanes()
+        other.claim_due(lanes, 1, aging=300.0)
+        self.submit()
+        self.work().fail_once(10)
+        self.store.request_cancel("a", None, None)
+        self.retry()
+        assert self.token().avoid is None
+        self.work()
+
     # --- shared branches ------------------------------------------------------------------------------------------
 
     def test_shared_branches_are_anybodys(self) -> None:

@@ -33,8 +33,15 @@ CREATE TABLE sayiir_instances (
     request_actor TEXT,
     metadata TEXT,
     priority INTEGER,
-    halted TEXT
+    halted TEXT,
+    -- The W3C trace context of the submit, where that was traced.
+    trace TEXT
 );
+-- For lists. By columns that a completion does not write: a failed instance has an error, one that failed or was cancelled
+-- has halted tokens, an unfinished one a main token. So the usual end of an instance writes no index.
+CREATE INDEX sayiir_instances_definition ON sayiir_instances (definition, number);
+CREATE INDEX sayiir_instances_failed ON sayiir_instances (number) WHERE error IS NOT NULL;
+CREATE INDEX sayiir_instances_cancelled ON sayiir_instances (number) WHERE halted IS NOT NULL AND error IS NULL;
 
 -- The hot table: only unfinished instances have rows here. A row is where its token stood when it last did more than go
 -- from one task to the next; the newest line of sayiir_results above its `step` says where it stands since.
@@ -60,11 +67,14 @@ CREATE TABLE sayiir_tokens (
     tags TEXT NOT NULL,
     priority INTEGER NOT NULL,
     wake_at INTEGER,
+    avoid INTEGER,
     requested INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, number)
 ) WITHOUT ROWID;
 -- Where workers look. Claimed tokens, and those that only an event can move, are not in it.
 CREATE INDEX sayiir_tokens_due ON sayiir_tokens (definition, tags, priority, wake_at) WHERE wake_at IS NOT NULL;
+-- Who waits for a signal, for whoever is asked to send it.
+CREATE INDEX sayiir_tokens_awaiting ON sayiir_tokens (instance, number) WHERE signal IS NOT NULL;
 
 -- Append-only history: every attempt that ended and every structure that was passed. Each value is written once.
 -- A line with `next` has also moved its token: it stands there now, although its row was not written again.
@@ -101,10 +111,44 @@ CREATE TABLE sayiir_signals (
 CREATE INDEX sayiir_signals_waiting ON sayiir_signals (instance_id, name, id) WHERE consumed_at IS NULL;
 CREATE UNIQUE INDEX sayiir_signals_dedup ON sayiir_signals (instance_id, name, dedup_key) WHERE dedup_key IS NOT NULL;
 
--- Processes that hold claims. A live one holds a lock on its byte of the file "<database>-owners".
+-- Processes that hold claims. A live one holds a lock on its byte of the file "<database>-owners". `facts` is JSON: worker
+-- id → what the worker told of itself, for people.
 CREATE TABLE sayiir_owners (
     owner INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     started_at INTEGER NOT NULL,
-    beat_at INTEGER NOT NULL
+    beat_at INTEGER NOT NULL,
+    facts TEXT
 );
+
+-- What somebody did through a face.
+CREATE TABLE sayiir_audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    reason TEXT,
+    details TEXT NOT NULL
+);
+CREATE INDEX sayiir_audit_target ON sayiir_audit (target, id);
+
+-- Named filters of the list of instances.
+CREATE TABLE sayiir_views (
+    name TEXT PRIMARY KEY,
+    filter TEXT NOT NULL,
+    actor TEXT NOT NULL
+);
+
+-- The newest lines that the tasks of an instance logged, as many as `observe_port` says.
+CREATE TABLE sayiir_logs (
+    instance INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    task TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    logger TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (instance, id)
+) WITHOUT ROWID;

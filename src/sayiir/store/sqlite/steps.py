@@ -1,0 +1,81 @@
+"""Plain steps as work for the group commit: those that come together are written by one statement.
+
+Most of what many threads write at the same time are steps that only add a line of history. Each statement of its own
+would let go of the interpreter's lock, and every other thread would take it in between; so the lines of many go into
+one statement, and are made ready by the threads that ask, not by the one that writes for all.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+from typing import Any
+
+from sayiir.core.records import Move, Run
+from sayiir.store import scripts
+from sayiir.store.columns import is_plain, keys_text, record_values
+from sayiir.store.port import CONTINUE, Fence, Moved
+from sayiir.store.sqlite import sql
+from sayiir.store.sqlite.rows import SqliteRows
+
+TOGETHER = 4
+"""Fewer are not worth another statement."""
+_SIZES = (16, TOGETHER)
+
+
+def is_step(move: Move) -> bool:
+    """Return whether a move does nothing but go on to the next task."""
+    return type(move.decision) is Run and is_plain(move)
+
+
+class Step:
+    """A checkpoint that `is_step`.
+
+    Args:
+        fence: the right to move the token.
+        move: what happened.
+    """
+
+    __slots__ = ("_fence", "_move", "values")
+
+    def __init__(self, fence: Fence, move: Move) -> None:
+        self._fence = fence
+        self._move = move
+        self.values: tuple[Any, ...] = (
+            *record_values(fence.instance, move.records[0], move.position.node),
+            fence.instance, fence.token, fence.epoch, keys_text(move.position.keys),
+        )  # fmt: skip
+
+    def __call__(self, rows: SqliteRows) -> Moved:
+        """Write it alone; if its fence or its token is not as expected, find out why."""
+        if rows.add_step(self.values):
+            return CONTINUE
+        return scripts.checkpoint(rows, self._fence, self._move, None, hold=False)
+
+    @property
+    def key(self) -> tuple[int, int]:
+        """Return the key of its line."""
+        number, ref, *_ = self.values
+        return number, ref
+
+
+def write_together(connection: sqlite3.Connection, steps: list[Step]) -> list[Moved | None]:
+    """Write steps; None for those that must be written alone: too few are left, or a fence or token is not as expected."""
+    answers = list[Moved | None]()
+    for size in _SIZES:
+        while len(steps) - len(answers) >= size:
+            answers += _write(connection, steps[len(answers) : len(answers) + size])
+    return answers + [None] * (len(steps) - len(answers))
+
+
+def _write(connection: sqlite3.Connection, steps: list[Step]) -> list[Moved | None]:
+    values = [value for step in steps for value in step.values]
+    if connection.execute(_statement(len(steps)), values).rowcount == len(steps):
+        return [CONTINUE] * len(steps)
+    is_there = "SELECT 1 FROM sayiir_results WHERE instance = ? AND ref = ?"
+    return [CONTINUE if connection.execute(is_there, step.key).fetchone() else None for step in steps]
+
+
+@cache
+def _statement(count: int) -> str:
+    return sql.steps(count)
