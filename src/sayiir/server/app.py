@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
@@ -93,7 +93,7 @@ def _beside(api: Api, app: ASGIApp) -> ASGIApp:
 
 
 @contextlib.asynccontextmanager
-async def _closing(watcher: Watcher) -> AsyncIterator[None]:
+async def _closing(watcher: Watcher) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
