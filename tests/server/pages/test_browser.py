@@ -106,6 +106,27 @@ def test_a_page_changes_while_it_is_open(chrome, anywhere):
         assert page.evaluate("window.mark") == "the same document"
 
 
+@pytest.mark.parametrize(("first", "late"), [("htmx.min.js", "hx-sse.min.js"), ("main.js", "htmx.min.js"), ("hx-sse.min.js", "main.js")])
+def test_a_page_keeps_one_stream_however_its_scripts_arrive(chrome, shop, first, late):
+    with chrome.page(shop.base) as page:
+        streams: list[str] = []
+        held: list[Any] = []
+        there: list[str] = []
+
+        def go_on() -> None:
+            if held and there:
+                held.pop().continue_()
+
+        page.on("request", lambda request: streams.append(request.url) if "/events" in request.url else None)
+        page.on("requestfinished", lambda request: (there.append(first), go_on()) if first in request.url else None)
+        page.route(f"**/{late}*", lambda route: (held.append(route), go_on()))
+        ready(page, shop.base + "/instances")
+        page.evaluate("document.addEventListener('htmx:sse:before:message', () => { document.documentElement.dataset.told = 'yes'; })")
+        shop.client.submit(shop.world.counting, "late", 1)
+        page.locator("html[data-told=yes]").wait_for(state="attached")
+        assert len(streams) == 1
+
+
 def test_nothing_moves_under_a_hand(chrome, shop):
     for index in range(3):
         shop.client.submit(shop.world.counting, f"c-{index}", 1)

@@ -82,5 +82,13 @@ export function startLive() {
   }
   document.addEventListener("click", (event) => { if (event.target.closest("[data-live-switch]")) toggle(); });
   show();
+  // htmx reads the page once, maybe before its extension is there, maybe after this, but by a timer that is set before the
+  // page has loaded: connected by a later one, the stream is there once, and once only.
+  function connect() {
+    stream.setAttribute("hx-sse:connect", stream.dataset.from);
+    globalThis.htmx?.process(stream);
+  }
+  if (document.readyState === "complete") setTimeout(connect);
+  else addEventListener("load", () => setTimeout(connect), { once: true });
   return { toggle };
 }
