@@ -14,10 +14,10 @@ from sayiir.service.drawing import MAX_DRAWN, MAX_OPEN, folded, picture
 from sayiir.service.sketch import sketch
 from tests.service.test_service import ADD, GATE
 
-INNER = Flow("inner").then(lambda x: x, name="a b").delay("wait: of=\"x\"", "1h").build()
+INNER = Flow("inner").then(lambda x: x, name="a b").delay('wait: of="x"', "1h").build()
 ODD = (
-    Flow("odd \"flow\"").then_flow(INNER).loop(lambda x: x, max_iterations=7, on_max="exit_with_last", name="again")
-    .route(lambda _: "k", keys=["k", "l \"of\"="]).branch("k", lambda x: x, name="one").branch("l \"of\"=", lambda x: x, name="two")
+    Flow('odd "flow"').then_flow(INNER).loop(lambda x: x, max_iterations=7, on_max="exit_with_last", name="again")
+    .route(lambda _: "k", keys=["k", 'l "of"=']).branch("k", lambda x: x, name="one").branch('l "of"=', lambda x: x, name="two")
     .default_branch(lambda x: x, name="three").done().wait_for_signal("sig nal", name="gate").build()
 )  # fmt: skip
 
