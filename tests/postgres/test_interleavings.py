@@ -362,7 +362,7 @@ def scenery(postgres):
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_every_order(scenery, name):
+def test_every_order(scenery, name, record_property):
     url, stores, conductor, watch = scenery
     pair, eye = PAIRS[name], stores[2]
     before, schedules = deadlocks(url), conductor.schedules
@@ -390,4 +390,5 @@ def test_every_order(scenery, name):
             play(order)
     assert conductor.schedules - schedules > 6
     assert deadlocks(url) == before
+    record_property("schedules", conductor.schedules - schedules)
     print(f"{name}: {conductor.schedules - schedules} schedules")

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any, Self
 
@@ -43,6 +44,7 @@ class Crew:
         self.alive: list[subprocess.Popen[str]] = []
         self.stopped: list[subprocess.Popen[str]] = []
         self.readers: list[threading.Thread] = []
+        self.befallen: Counter[str] = Counter()
 
     def hire(self, skew: float = 0.0) -> None:
         command = [sys.executable, chaos_worker.__file__, self.url, str(self.ledger), f"w{len(self.pids)}", str(skew)]
@@ -65,6 +67,7 @@ class Crew:
         victim = self.alive.pop(chance.randrange(len(self.alive)))
         victim.kill()
         victim.wait()
+        self.befallen["kills"] += 1
         assert victim.stdin is not None
         victim.stdin.close()
         self.hire()
@@ -73,6 +76,7 @@ class Crew:
         """Stop one for longer than its claims are good; it wakes as a zombie."""
         victim = self.alive.pop(chance.randrange(len(self.alive)))
         victim.send_signal(signal.SIGSTOP)
+        self.befallen["stops"] += 1
         self.stopped.append(victim)
         self.hire()
 
@@ -155,8 +159,11 @@ def survive(url: str, folder: Path, faults_of: Any, record_property: Any) -> Non
             assert backend.load(name).instance.status in TERMINAL
             assert not backend.load(name).tokens
             repeats += check(records, values, clean, lines[name], faults=FAULTS, pids=crew.pids)
-    record_property("faults", FAULTS)
+    record_property("instances", len(names))
+    record_property("executions", sum(map(len, lines.values())))
     record_property("repeats", repeats)
+    for what, count in crew.befallen.items():
+        record_property(what, count)
     print(f"{FAULTS} faults, {INSTANCES} instances, {repeats} repeats")
 
 
@@ -188,12 +195,14 @@ def test_workers_whose_server_restarts_and_ends_their_connections_lose_nothing(
     with PostgresServer() as server:  # of its own, which commits as in production
 
         def faults(crew: Crew, chance: random.Random) -> list[Any]:
-            return [
-                lambda: server.terminate_connections("sayiir"),
-                lambda: server.restart("immediate"),
-                lambda: server.terminate_connections("sayiir"),
-                lambda: crew.kill(chance),
-            ]
+            def terminate() -> None:
+                crew.befallen["terminated"] += server.terminate_connections("sayiir")
+
+            def restart() -> None:
+                server.restart("immediate")
+                crew.befallen["restarts"] += 1
+
+            return [terminate, restart, terminate, lambda: crew.kill(chance)]
 
         survive(server.create_database(), tmp_path, faults, record_property)
 

@@ -148,5 +148,7 @@ def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path, record_property
     kills = sum(case.kills for case in cases)
     assert sum(record.status == "crashed" for case in cases for record in case.seen.values()) >= kills / 4, "vacuous"
     record_property("kills", kills)
+    record_property("instances", len(cases))
+    record_property("executions", sum(map(len, ledger.values())))
     record_property("repeats", repeats)
     print(f"{kills} kills, {len(cases)} instances, {sum(map(len, ledger.values()))} executions, {repeats} repeats")
