@@ -25,7 +25,7 @@ from sayiir.store.columns import raw
 from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
 from sayiir.store.postgres.links import REMEMBER_SECS, Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
-from sayiir.store.postgres.rows import MOMENT_SECS, PostgresRows, Shared, lanes_text
+from sayiir.store.postgres.rows import MOMENT_SECS, NEVER, PostgresRows, Shared, lanes_text
 from sayiir.store.scripts.basis import GRACE
 
 _TIDY_SECS = 600.0
@@ -64,7 +64,7 @@ class Claims:
         self._names: dict[int, tuple[str, str]] = {}
 
     def due(
-        self, lanes: list[Lane], limit: int, aging: float, suspects: bool
+        self, lanes: list[Lane], limit: int, aging: float, suspects: bool, before: int | None
     ) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
         """Claim the most urgent tokens.
 
@@ -76,6 +76,7 @@ class Claims:
         values: dict[str, Any] = {
             "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
             "owner": self._shared.owner, "length": length, "grace": GRACE,
+            "before": NEVER if before is None else before,
         }  # fmt: skip
 
         def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
