@@ -20,7 +20,7 @@ check: $(VENV)/.installed
 	$(VENV)/bin/lint-imports
 
 prove: $(VENV)/.installed
-	SAYIIR_PROVE=1 $(PY) -m pytest --timeout 7200 tests/proof tests/conformance tests/simulation $(ARGS)
+	$(PY) -m proof.run $(ARGS)
 
 bench: $(VENV)/.installed
 	$(PY) -m benchmarks.run $(ARGS)
@@ -38,4 +38,4 @@ $(VENV)/.installed: pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .venv-peers demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .venv-peers .prove demo-data .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -31,9 +31,11 @@ class Command:
     """`sayiir worker …` while it runs; ended, with the children it named, at the end of the block."""
 
     def __init__(self, path, url, *arguments, targets=("tests.worker.child:ALL",), cwd=ROOT):
+        self._words = getattr(self, "_words", ("worker", *targets, "--url", url, *arguments))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "sayiir.cli", "worker", *targets, "--url", url, *arguments],
-            cwd=cwd, env=environment(path), stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
+            [sys.executable, "-m", "sayiir.cli", *self._words], cwd=cwd,
+            env={**environment(path), **getattr(self, "_more", {})},
+            stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
         )  # fmt: skip
         self.lines = []
         self.closed = False

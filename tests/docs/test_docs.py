@@ -17,7 +17,7 @@ import pytest
 from psycopg.conninfo import make_conninfo
 
 from sayiir import Flow, PostgresBackend, Worker, WorkflowClient
-from sayiir.cli.commands import worker
+from sayiir.cli.commands.worker import worker
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

@@ -137,11 +137,16 @@ def nodes(plan):
     return [plan, *(node for below in plan.get("Plans", ()) for node in nodes(below))]
 
 
+def explained(connection, statement, values):
+    cursor = (psycopg.RawCursor if b"$1" in statement else psycopg.Cursor)(connection)
+    (plan,) = cursor.execute(b"EXPLAIN (FORMAT JSON) " + statement, values).fetchone()
+    return plan if isinstance(plan, list) else json.loads(plan)
+
+
 def scans(url, statement, values):
     """Return (relation, how, index) of every look at a table of tokens or instances, with everything the planner may do."""
     with psycopg.connect(url) as connection:
-        (plan,) = connection.execute(b"EXPLAIN (FORMAT JSON) " + statement, values).fetchone()
-    plan = plan if isinstance(plan, list) else json.loads(plan)
+        plan = explained(connection, statement, values)
     return [
         (node["Relation Name"], node["Node Type"], node.get("Index Name"))
         for node in nodes(plan[0]["Plan"])
@@ -166,29 +171,31 @@ def test_the_next_time_is_read_from_the_ends_of_the_lines(full):
     assert {index for _, _, index in found} == {"tokens_due"}, found
 
 
-@pytest.mark.parametrize("name", ["HOT_BEAT", "HOT_BEAT_ONE", "HOT_STEPS", "HOT_FINISH", "HOT_ARRIVE", "HOT_STEP"])
+LINE = (1, 1, "x", "x", 1, 1, "x", "x", "x", 1, "x", "x", 1, 1, False, "x")
+KEYS = {"tokens_pkey", "tokens_awaiting", "instances_pkey", "instances_instance_id_key"}
+HOT = {
+    "HOT_BEAT": ("[]", 1), "HOT_BEAT_ONE": ("[]", 1), "HOT_STEPS": ("[]",), "HOT_TURNS": ("[]",), "HOT_FINISH": ("[]",),
+    "HOT_ARRIVE": ("[]", "[]"), "HOT_STEP": (*LINE, 1, 0, 1, "x"), "HOT_FINISH_ONE": (*LINE, 1, 1),
+    "HOT_SEND": ("x", "x", "1", None), "HOT_WAKE": ("x", "x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", HOT)
 def test_hot_statements_use_keys(full, name):
     url, store = full
-    statement = getattr(store._shared.sql, name)
-    count = statement.count(b"%s")
-    values = {
-        "HOT_BEAT": ("[]", 1), "HOT_BEAT_ONE": ("[]", 1), "HOT_STEPS": ("[]",), "HOT_FINISH": ("[]", "[]"),
-        "HOT_ARRIVE": ("[]", "[]"), "HOT_STEP": (None,) * count,
-    }[name]  # fmt: skip
-    if name == "HOT_STEP":
-        values = (1, 1, "x", "x", 1, 1, "x", "x", "x", 1, "x", "x", 1, 1, False, "x", 1, 0, 1, "x")
+    statement, values = getattr(store._shared.sql, name), HOT[name]
     # As the store's own connection is set; the estimate of how long a JSON array is would be 100.
     with psycopg.connect(url) as connection:
         for setting in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
             connection.execute(f"SET {setting} = off")
-        (plan,) = connection.execute(b"EXPLAIN (FORMAT JSON) " + statement, values).fetchone()
+        plan = explained(connection, statement, values)
     found = [
         (node["Node Type"], node.get("Index Name"))
         for node in nodes(plan[0]["Plan"])
         if node.get("Relation Name") in {"tokens", "instances"} and node["Node Type"] != "ModifyTable"
     ]
     assert found
-    assert all(index in {"tokens_pkey", "instances_pkey"} for _, index in found), found
+    assert all(index in KEYS for _, index in found), found
     assert all(how != "Seq Scan" for _, how, _ in scans(url, statement, values)), scans(url, statement, values)
 
 

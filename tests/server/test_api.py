@@ -15,7 +15,7 @@ from sayiir.server.problems import STATUS_BY_CODE, Problem
 from tests.server.conftest import ADD, FLOWS, GATE
 
 API = "/api/v1"
-ODD = ["a/b", "a b", "a?b=c", "a%2Fb", "..", ".", "ü#", "/", "//", "cancel", "a/cancel", "'\"<script>", "日本", "x" * 256]
+ODD = ["a/b", "a b", "a?b=c", "a%2Fb", "..", ".", "ü#", "/", "//", "cancel", "a/cancel", "'\"<script>", "日本", "x" * 256, "a\nb", "a\r\u2028"]
 
 
 def post(client, path, body=None, **headers):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 
@@ -204,7 +204,7 @@ def test_pictures(service, backend):
     known = service.graph_svg(VIEWER, "a")
     stored = Service(backend).graph_svg(VIEWER, "a")
     for text in (known, stored, service.graph_svg(VIEWER, workflow_id="add"), Service(backend).graph_svg(VIEWER, workflow_id="add")):
-        ElementTree.fromstring(text)
+        ET.fromstring(text)
     for text in (known, stored):
         assert 'data-node="go" data-status="awaiting_signal"' in text
     with pytest.raises(UnknownWorkflowError):

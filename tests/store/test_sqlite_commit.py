@@ -460,3 +460,18 @@ def test_a_reader_delays_the_log_but_not_the_writers(tmp_path: Path) -> None:
             step(store, claim, number, b'"%s"' % (b"x" * 1000))
         assert (tmp_path / "runs.db-wal").stat().st_size < 2 * LIMIT, "cut back once the reader has gone"
     assert is_sound(path)
+
+
+def test_a_script_that_has_only_read_so_far_holds_the_write_lock(tmp_path: Path) -> None:
+    """What it read must still be true when it writes."""
+    path = tmp_path / "runs.db"
+
+    def script(rows: Any) -> None:
+        assert rows.instance("i") is None
+        with closing(sqlite3.connect(path, isolation_level=None, timeout=0)) as other, pytest.raises(
+            sqlite3.OperationalError, match="locked"
+        ):
+            other.execute("BEGIN IMMEDIATE")
+
+    with SqliteBackend(path) as store:
+        store._write(script)

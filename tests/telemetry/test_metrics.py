@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from sayiir import Flow, InMemoryBackend, RetryPolicy, Worker, WorkflowClient, get_task_context, task
 from sayiir.runtime import observe
 from sayiir.telemetry.metrics import Backlog, Exposed, Metrics
+from tests.servers.ground import until
 
 
 @task(retries=RetryPolicy(1, 0.0))
@@ -39,6 +40,8 @@ def test_what_a_worker_did_is_scraped():
         client.submit(WORKFLOW, "b", -1)
         for name in "ab":
             client.wait(name, 20)
+        # Whoever waits learns of the end a moment before the checkpoint is counted.
+        until(lambda: samples(metrics.text())["sayiir_checkpoints_total",] >= 5, "the count of five checkpoints")
         exposed = Exposed(metrics, 0)
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{exposed.port}/metrics") as answer:
@@ -60,7 +63,8 @@ def test_what_a_worker_did_is_scraped():
     assert found["sayiir_queue_due",] == 3
     assert found["sayiir_queue_oldest_seconds",] == 1.5
     slots = {key[2][1]: value for key, value in found.items() if key[0] == "sayiir_worker_slots" and key[1][1] == "sync"}
-    assert slots["used"] + slots["free"] == 32
+    assert slots["all"] == 32
+    assert 0 <= slots["used"] <= 2
 
 
 def test_a_backend_that_is_away_leaves_the_other_metrics():

@@ -9,8 +9,7 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
-from sayiir.cli.codes import RefusedError
-from sayiir.cli.options import one_line
+from sayiir.cli.codes import RefusedError, one_line
 from sayiir.flow.workflow import Workflow
 from sayiir.runtime.checks import checked_workflow
 

@@ -12,14 +12,10 @@ from pathlib import Path
 
 import msgspec
 
-from sayiir.cli.codes import ERROR, RefusedError
-from sayiir.errors import WorkflowError
+from sayiir.cli.codes import ERROR, RefusedError, one_line
+from sayiir.cli.place import PATIENCE_SECS, open_backend
 from sayiir.runtime.worker import Worker
 from sayiir.store.base import ScriptedStore
-from sayiir.store.url import connect
-
-_PATIENCE_SECS = 5.0
-"""How long the check at the start waits for a server; a worker at work waits as long as it takes."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -43,20 +39,7 @@ class Options(msgspec.Struct, frozen=True):
         Raises:
             RefusedError: the URL is wrong, or there is nothing behind it.
         """
-        is_server = self.url.startswith(("postgresql:", "postgres:"))
-        if self.url.startswith("memory:") or self.url in ("sqlite://", "sqlite:///:memory:"):
-            raise RefusedError("an in-memory backend is known to one process only; give the URL of a file or server")
-        if self.schema is not None and not is_server:
-            raise RefusedError("--schema is for PostgreSQL only; leave it out")
-        settings: dict[str, object] = {} if self.schema is None else {"schema": self.schema}
-        if check and is_server:
-            settings["acquire_timeout_secs"] = _PATIENCE_SECS
-        try:
-            return connect(self.url, **settings)
-        except WorkflowError as error:
-            raise RefusedError(one_line(error), ERROR) from error
-        except ValueError as error:
-            raise RefusedError(one_line(error)) from error
+        return open_backend(self.url, self.schema, patience_secs=PATIENCE_SECS if check else None)
 
     def worker(self, backend: ScriptedStore) -> Worker:
         """Make the worker.
@@ -100,7 +83,3 @@ def default_worker_id() -> str:
     """Return a name that no other worker has at this time."""
     return f"{socket.gethostname()}-{os.getpid()}"
 
-
-def one_line(error: BaseException) -> str:
-    """Return an error's text as one line."""
-    return " ".join(str(error).split()) or type(error).__name__

@@ -15,9 +15,9 @@ import threading
 from collections.abc import Callable
 from enum import Enum
 
-from sayiir.cli.codes import ERROR, GRACEFUL, REPLACE, RefusedError, forced
+from sayiir.cli.codes import ERROR, GRACEFUL, REPLACE, RefusedError, forced, one_line
 from sayiir.cli.find import Found
-from sayiir.cli.options import Options, one_line
+from sayiir.cli.options import Options
 from sayiir.errors import WorkflowError
 from sayiir.runtime.invoke import abandoned_tasks
 from sayiir.runtime.worker import WorkerHandle

@@ -100,3 +100,13 @@ PICTURE_CSS = f"""{_RULES}
 }}
 """
 """Everything a picture needs; a page that shows many pictures can serve it once."""
+
+
+def inline_css() -> str:
+    """Return the same for a page that chooses between light and dark itself: the colours follow its `color-scheme`."""
+    both = "".join(f"--sy-{name}:light-dark({value},{_DARK[name]});" for name, value in _LIGHT.items())
+    statuses = "\n".join(
+        f".sy-{status}{{--sy-line:light-dark({line},{dark_line});--sy-tint:light-dark({tint},{dark_tint})}}"
+        for status, (line, tint, dark_line, dark_tint) in _STATUS.items()
+    )
+    return f"{_RULES}\n.sy-theme{{{both}}}\n{statuses}\n"

@@ -130,10 +130,14 @@ def _places(ticks: list[int], span: int) -> list[str]:
 def _axis(ticks: list[int], span: int) -> str:
     texts = []
     for tick, at in zip(ticks, _places(ticks, span), strict=True):
-        # The first and the last label stay inside; one that would be cut in half is left out.
-        anchor = "start" if tick == 0 else "end" if tick * 100 > span * 92 else "middle"
+        anchor = _anchor(tick, span)
         texts.append(f'<text x="{at}" y="14" text-anchor="{anchor}">{xml(duration(tick / _SECOND))}</text>')
     return f'<svg class="sy-scale" width="100%" height="20" aria-hidden="true">{"".join(texts)}</svg>'
+
+
+def _anchor(tick: int, span: int) -> str:
+    # The first and the last label stay inside; one that would be cut in half is left out.
+    return "start" if tick == 0 else "end" if tick * 100 > span * 92 else "middle"
 
 
 def _row(bar: TimelineBar, first: int, last: int, grid: str) -> str:
@@ -178,3 +182,21 @@ def _error(bar: TimelineBar) -> Iterator[str]:
         yield f'<details class="sy-error"><summary>{xml(head)}</summary><pre>{xml(rest)}</pre></details>'
     else:
         yield f'<p class="sy-error">{xml(head)}</p>'
+
+
+def axis(span_us: int) -> list[tuple[str, str, str]]:
+    """Return the ticks of an axis from 0 to so many microseconds: (place in percent, words, text anchor).
+
+    >>> axis(2_000_000)[-1]
+    ('100.000%', '2 s', 'end')
+    """
+    return [(percent(tick, span_us), duration(tick / _SECOND), _anchor(tick, span_us)) for tick in _ticks(span_us)]
+
+
+def percent(part: int, whole: int) -> str:
+    """Return a part of a whole as an SVG attribute has it, the same text on every machine.
+
+    >>> percent(1, 3)
+    '33.333%'
+    """
+    return _percent(part, whole)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import CoroutineType
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from sayiir.core import plan
 from sayiir.core.loop import LoopResult
@@ -20,7 +20,7 @@ from sayiir.core.values import encode
 from sayiir.errors import DeserializationError, SerializationError
 from sayiir.runtime import observe
 from sayiir.runtime.context import Frame
-from sayiir.runtime.failure import describe, is_retryable
+from sayiir.runtime.failure import describe, is_retryable, misplaced
 from sayiir.runtime.invoke import Outcome, Returned, awaited, call, call_here, in_thread
 from sayiir.runtime.run import Run
 from sayiir.runtime.runner import Runner
@@ -122,6 +122,8 @@ def steps(run: Runner, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved
 def _wake(run: Runner, claim: Claim) -> Generator[Ask, Any, tuple[Move | None, Signal | None]]:
     """Plan the first move of a token by why it may move."""
     position, token = claim.position, claim.fence.token
+    if (nowhere := misplaced(run.program, claim)) is not None:
+        return nowhere, None
     if claim.wake == "ready":
         return None, None
     if claim.wake == "standing":
@@ -135,8 +137,7 @@ def _wake(run: Runner, claim: Claim) -> Generator[Ask, Any, tuple[Move | None, S
     attempt = plan.Attempt(token, run.worker, claim.parked_at, now)
     op = run.program.ops[position.node]
     if claim.wake == "timer":
-        assert isinstance(op, DelayOp)  # noqa: S101 -- only a delay parks for a time
-        return plan.delay_over(op, position, attempt), None
+        return plan.delay_over(cast("DelayOp", op), position, attempt), None
     if claim.wake == "expired":
         return plan.signal_timed_out(_signal_op(run, position), position, attempt), None
     return _signal(run, token, position, claim.signal, claim.parked_at)
@@ -151,9 +152,7 @@ def _look_again(run: Runner, fence: Fence, position: Position, moved: Moved) -> 
 
 
 def _signal_op(run: Runner, position: Position) -> SignalOp:
-    op = run.program.ops[position.node]
-    assert isinstance(op, SignalOp)  # noqa: S101 -- only a signal node awaits one
-    return op
+    return cast("SignalOp", run.program.ops[position.node])  # only a signal node awaits one
 
 
 def _signal(

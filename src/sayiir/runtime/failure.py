@@ -8,13 +8,18 @@ import msgspec
 
 from sayiir import errors
 from sayiir.core.graph import RetryFilter, TaskMetadata
-from sayiir.core.program import TaskOp
-from sayiir.core.records import Failure, Position
+from sayiir.core.program import DelayOp, Program, SignalOp, TaskOp
+from sayiir.core.records import Fail, Failure, Move, Position
 from sayiir.errors import NonRetryableError, TaskError
+from sayiir.store.port import Claim
 
 MAX_ERROR_TEXT = 64 * 1024
 MAX_MESSAGE = 16 * 1024
 
+_PLACES: dict[str, Any] = {
+    "ready": TaskOp, "backoff": TaskOp, "standing": object, "timer": DelayOp, "signal": SignalOp, "expired": SignalOp,
+}  # fmt: skip
+"""What a token can stand at that wakes for a reason; `object` for anything that is there."""
 _CLASSES: dict[str, type[TaskError]] = {
     cls.code: cls
     for cls in (
@@ -101,9 +106,27 @@ def _matches(error: BaseException, wanted: RetryFilter) -> bool:
         return False
 
 
+def misplaced(program: Program, claim: Claim) -> Move | None:
+    """Return the end of an instance whose token stands where it cannot, since its row was damaged; None for a sound one.
+
+    Left as it is, it would be claimed, and given back, again and again.
+    """
+    op = program.ops.get(claim.position.node)
+    if op is not None and isinstance(op, _PLACES[claim.wake]):
+        return None
+    node = claim.position.node
+    text = f"the token stands at {node!r} and is {claim.wake}, which no definition leads to; the stored data is damaged"
+    failure = Failure("BackendError", text, node, node, claim.position.attempt)
+    return Move((), claim.position, Fail(msgspec.json.encode(failure)))
+
+
 def read_failure(raw: bytes) -> Failure:
     """Return a stored failure."""
-    return msgspec.json.decode(raw, type=Failure)
+    try:
+        return msgspec.json.decode(raw, type=Failure)
+    except (msgspec.MsgspecError, ValueError) as error:
+        # What failed cannot be told any more, but that it failed can.
+        return Failure("BackendError", f"the stored error cannot be read: {error}; the data is damaged", "", "")
 
 
 def to_error(failure: Failure, workflow_id: str, instance_id: str, cause: BaseException | None = None) -> TaskError:

@@ -17,7 +17,7 @@ _BETWEEN_LOOKS_SECS = 0.25
 """Other processes' writes look like steering on some stores; to follow each of them would cost too much."""
 _BEAT_SECS = 10.0
 """Between two heartbeats at most: so long a cancel may take whose hint was lost."""
-_SWEEP_SECS = 1.0
+_SWEEP_SECS = 0.5
 _LANES_SECS = 30.0
 _PURGE_SECS = 60.0
 _PURGE_PAUSE_SECS = 0.2

@@ -7,12 +7,11 @@ what they had reached. What is made again is marked superseded and stays in the 
 
 from __future__ import annotations
 
-import msgspec
-
 from sayiir.core.outline import Item, downstream, outline
 from sayiir.core.records import STEP_BITS, Record, Ref, ref_of
 from sayiir.core.values import plain
 from sayiir.runtime.failure import read_failure
+from sayiir.store.columns import halted_tokens
 from sayiir.store.port import Instance, Restart, Token
 
 _STEP_MASK = (1 << STEP_BITS) - 1
@@ -33,7 +32,7 @@ def restart(
     Raises:
         ValueError: the task has not run, its id is ambiguous, or the input has no single task to go to.
     """
-    ended = msgspec.json.decode(instance.halted or b"[]", type=list[Token])
+    ended = halted_tokens(instance)
     live = [record for record in records if not record.superseded]
     superseded: tuple[Ref, ...] = ()
     if from_task is None:

@@ -123,7 +123,7 @@ class Run:
         """Wait until a time of the store; a cancel, a pause or the end of the run wakes it at once."""
         with self._changed:
             while not self.stopping and (left := until - self.store.now()) > 0:
-                self.clock.wait(self._changed, left / 1_000_000)
+                self.store.sleep(self._changed, left / 1_000_000)
 
     def loop(self) -> asyncio.AbstractEventLoop:
         """Return the event loop that this run's async tasks share."""
@@ -326,7 +326,7 @@ class Run:
         return starting
 
     def _start(self, claim: Claim) -> None:
-        op = self.program.ops[claim.position.node]
+        op = self.program.ops.get(claim.position.node)
         context = self._context.copy()
         if isinstance(op, TaskOp) and op.is_async and op.metadata.isolation is None:
             future, cancel = start_on_loop(self.loop(), self._branch_async(claim), context)

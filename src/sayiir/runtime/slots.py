@@ -51,8 +51,7 @@ class Slots:
 
     def free(self, is_async: bool) -> int:
         """Return how many slots of a kind are free."""
-        limit = self._limits.coroutines if is_async else self._limits.sync
-        free = min(limit - self._used[is_async], self._limits.together - sum(self._used))
+        free = min(self.all(is_async) - self._used[is_async], self._limits.together - sum(self._used))
         return max(0, free + self._ahead)
 
     def look_ahead(self) -> None:
@@ -62,6 +61,10 @@ class Slots:
             self._ahead = min(_MOST_AHEAD, int(self._ended * _MOMENT_SECS / passed))
             self._counted_at += passed
             self._ended = 0
+
+    def all(self, is_async: bool) -> int:
+        """Return how many slots of a kind there are."""
+        return self._limits.coroutines if is_async else self._limits.sync
 
     def used(self, is_async: bool) -> int:
         """Return how many slots of a kind are taken."""

@@ -56,7 +56,7 @@ class Writer:
     def _at_once(self, job: Job, ask: Write) -> Moved | None:
         """Write in the job's own thread: with nobody to share the commit, two threads would only wake each other."""
         try:
-            (answer,) = self._store.checkpoint_many([Order(ask.fence, ask.move, ask.consume)])
+            (answer,) = self._checkpoint([Order(ask.fence, ask.move, ask.consume)])
         except Exception as error:  # noqa: BLE001 -- tried again by the writer's thread, which logs it
             answer = error
         if isinstance(answer, Moved) and answer.kind in _GOES_ON:

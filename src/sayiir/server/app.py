@@ -12,7 +12,8 @@ import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route
+from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from sayiir.errors import WorkflowError
 from sayiir.flow.workflow import Workflow
@@ -20,7 +21,7 @@ from sayiir.server.api import ENDPOINTS
 from sayiir.server.openapi import document
 from sayiir.server.problems import answer_of, encoded
 from sayiir.server.routing import MAX_BODY, THREADS, Answer, Api, Call, Endpoint, Site, read_body
-from sayiir.server.security import COOKIE, Auth, Guard, access_of, cookie_of
+from sayiir.server.security import COOKIE, Auth, Guard, access_of, below, cookie_of
 from sayiir.server.watching import Watcher
 from sayiir.service import DEFAULT_MASKING, Masking, Service
 from sayiir.store.base import ScriptedStore
@@ -71,13 +72,23 @@ def create_app(
 
     own = Endpoint("GET", "/openapi.json", "views", "This", openapi, media="application/vnd.oai.openapi+json")
     api = Api(site, (*ENDPOINTS, own))
-    routes: list[BaseRoute] = [Mount(Api.prefix, api), *_probes(site)]
     app = Starlette(lifespan=lambda _: _closing(watcher))
-    guard = Guard(app, auth, allowed_hosts)
-    if guard.signs_in:
-        routes += _signing(guard)
-    app.router.routes += [*routes, *_pages(service, guard, __version__)]
+    guard = Guard(_beside(api, app), auth, allowed_hosts)
+    app.router.routes += [*_probes(site), *(_signing(guard) if guard.signs_in else ()), *_pages(service, guard, __version__)]
     return guard
+
+
+def _beside(api: Api, app: ASGIApp) -> ASGIApp:
+    """Return an app that hands the API's paths to the API, whatever characters they hold, and all else to the other."""
+
+    async def either(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and f"{below(scope)}/".startswith(f"{Api.prefix}/"):
+            root = str(scope.get("root_path", "")).rstrip("/")
+            await api({**scope, "root_path": root + Api.prefix}, receive, send)
+        else:
+            await app(scope, receive, send)
+
+    return either
 
 
 @contextlib.asynccontextmanager

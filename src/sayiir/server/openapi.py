@@ -40,7 +40,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Any:
         paths[one.path][one.method.lower()] = _operation(one, answer, body, problem, components)
     for one in queries:
         components.pop(one.__name__, None)
-    return _modern({
+    return _simple({
         "openapi": "3.1.0",
         "info": {"title": "Sayiir", "version": version, "description": _DESCRIPTION, "license": {"name": "MIT"}},
         "servers": [{"url": Api.prefix}],
@@ -53,15 +53,17 @@ def document(endpoints: Sequence[Endpoint], version: str) -> Any:
     })
 
 
-def _modern(value: Any) -> Any:
-    """Return schemas with tuples as JSON Schema 2020-12, which OpenAPI 3.1 uses, writes them."""
+def _simple(value: Any) -> Any:
+    """Return schemas with pairs of one type as arrays of two, which every reader understands."""
     if isinstance(value, list):
-        return [_modern(inner) for inner in value]
+        return [_simple(inner) for inner in value]
     if not isinstance(value, dict):
         return value
-    found = {name: _modern(inner) for name, inner in value.items()}
-    if isinstance(found.get("items"), list):
-        found["prefixItems"], found["items"] = found["items"], False
+    found = {name: _simple(inner) for name, inner in value.items()}
+    parts = found.get("prefixItems")
+    if parts and all(part == parts[0] for part in parts):
+        del found["prefixItems"]
+        found["items"] = parts[0]
     return found
 
 

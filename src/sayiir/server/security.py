@@ -79,7 +79,7 @@ class Guard:
             access, by_token = await self._who(request)
             if request.method not in SAFE and not by_token:
                 check_origin(request)
-            if access is None and _path(scope) not in OPEN:
+            if access is None and not _is_open(below(scope)):
                 raise ProblemError("unauthorized", "give a token: Authorization: Bearer …")  # noqa: TRY301
             scope.setdefault("state", {})["access"] = access
         except ProblemError as error:
@@ -195,10 +195,15 @@ def _is_local(host: str) -> bool:
     return True
 
 
-def _path(scope: Scope) -> str:
+def below(scope: Scope) -> str:
     """Return the path below where the app is mounted."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
-    return path[len(root) :] if root and path.startswith(root) else path
+    return path[len(root) :] if root and (path == root or path.startswith(f"{root}/")) else path
+
+
+def _is_open(path: str) -> bool:
+    """Return whether anybody may ask for a path: the probes, the way in, and what its page is made with."""
+    return path in OPEN or path.startswith("/static/")
 
 
 def _wants_page(request: Request) -> bool:

@@ -77,7 +77,9 @@ def _view(item: Item, lines: list[Record], token: Token | None, standing: Standi
     last = max(lines, key=lambda record: (record.iteration, record.ref), default=None)
     status, detail = _status(item, last, token, standing, passed)
     iterations = max((record.iteration for record in lines), default=0)
-    running = token is not None and token.owner is not None and token.state in ("ready", "standing")
+    # The tokens of an instance that has ended stand as they stood, with the owner that they had.
+    claimed = token is not None and token.owner is not None and token.state in ("ready", "standing")
+    running = claimed and standing.instance.status not in TERMINAL
     of_this = [record for record in lines if record.iteration == iterations]
     worker = last.worker if last is not None else None
     if running and token is not None and token.owner is not None:

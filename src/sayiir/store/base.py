@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from types import TracebackType
@@ -243,6 +244,10 @@ class ScriptedStore(Observing):
             f"{self!r} has no transactions that others could take part in; connection= needs a SqliteBackend on a file, "
             "or PostgreSQL"
         )
+
+    def sleep(self, condition: threading.Condition, seconds: float) -> None:
+        """Wait out a retry's backoff on an acquired condition, or until somebody notifies it; tests pass it in no time."""
+        self.clock.wait(condition, seconds)
 
     def wait_for_hint(self, seen: int, timeout: float | None) -> int:
         """Block until something may have changed (see the port)."""

@@ -64,6 +64,14 @@ def token_of(row: Any) -> Token:
     return token
 
 
+def halted_tokens(instance: Instance) -> list[Token]:
+    """Return the tokens of an ended instance as they stood at its end."""
+    try:
+        return msgspec.json.decode(instance.halted or b"[]", type=list[Token])
+    except (msgspec.MsgspecError, ValueError) as error:
+        raise _damaged(f"the end of instance {instance.instance_id!r}", error) from error
+
+
 def _damaged(what: str, error: Exception) -> BackendError:
     return BackendError(f"{what} cannot be read: {error}; the stored data is damaged, restore it from a backup")
 

@@ -398,3 +398,14 @@ class Restart(msgspec.Struct, frozen=True):
     tokens: tuple[Token, ...]
     superseded: tuple[Ref, ...] = ()
     record: Record | None = None
+
+
+class Pending(msgspec.Struct, frozen=True):
+    """What a database lacks of this release's schema."""
+
+    newest: int
+    """The number of this release's newest migration."""
+    names: tuple[str, ...]
+    """Of the migrations that are not applied yet."""
+    sql: str
+    """All of them as one script; "" when there are none."""

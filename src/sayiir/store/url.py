@@ -8,6 +8,7 @@ from sayiir.errors import BackendError
 
 if TYPE_CHECKING:
     from sayiir.store.base import ScriptedStore
+    from sayiir.store.port import Pending
 
 
 def connect(url: str, **options: Any) -> ScriptedStore:
@@ -59,3 +60,59 @@ def throw_away(*, history: bool = True) -> ScriptedStore:
     from sayiir.store.memory import InMemoryBackend
 
     return InMemoryBackend(history=history, private=True)
+
+
+def pending_migrations(url: str, schema: str | None = None) -> Pending:
+    """Return what would bring a database to this release's schema, without doing it.
+
+    Args:
+        url: of SQLite or PostgreSQL, as `connect` takes it.
+        schema: of PostgreSQL; "sayiir" when None.
+
+    Raises:
+        ValueError: the URL names no database that keeps anything.
+        BackendError: the database cannot be read.
+    """
+    if (path := sqlite_path(url)) is not None:
+        from sayiir.store.sqlite.upkeep import pending
+
+        return pending(path)
+    if url.startswith(("postgresql:", "postgres:")):
+        try:
+            from sayiir.store.postgres.upkeep import pending as pending_there
+        except ModuleNotFoundError as error:
+            raise BackendError("PostgreSQL needs its driver: pip install 'sayiir[postgres]'") from error
+        return pending_there(url, schema or "sayiir")
+    raise ValueError("this needs a database that is kept: sqlite:///file.db or postgresql://user@host/database")
+
+
+def backup(url: str, target: str) -> None:
+    """Copy a SQLite database to a new file, as it stands at one moment, while it is in use.
+
+    Args:
+        url: of a SQLite file.
+        target: the new file.
+
+    Raises:
+        ValueError: the URL names no file.
+        BackendError: it cannot be read, or the copy cannot be written.
+    """
+    path = sqlite_path(url)
+    if path is None:
+        raise ValueError("only a SQLite file is copied by this; for PostgreSQL use pg_dump, or your provider's backups")
+    from sayiir.store.sqlite.upkeep import backup as copy
+
+    copy(path, target)
+
+
+def sqlite_path(url: str) -> str | None:
+    """Return the file that a URL names; None for anything else.
+
+    >>> sqlite_path("sqlite:///orders.db"), sqlite_path("memory://")
+    ('orders.db', None)
+    """
+    from urllib.parse import unquote, urlsplit
+
+    parts = urlsplit(url)
+    path = unquote(parts.path[1:])
+    return path if parts.scheme == "sqlite" and not parts.netloc and path not in ("", ":memory:") else None

@@ -115,9 +115,8 @@ class Metrics(observe.Watcher):
         slots = GaugeMetricFamily("sayiir_worker_slots", "Slots of a worker.", labels=("worker", "kind", "state"))
         for shift in list(observe.shifts):
             for kind, is_async in (("sync", False), ("async", True)):
-                used, free = shift.slots.used(is_async), shift.slots.free(is_async)
-                slots.add_metric((shift.worker_id, kind, "used"), used)
-                slots.add_metric((shift.worker_id, kind, "free"), free)
+                slots.add_metric((shift.worker_id, kind, "used"), shift.slots.used(is_async))
+                slots.add_metric((shift.worker_id, kind, "all"), shift.slots.all(is_async))
         yield slots
         backlog = None if self._backlog is None else self._backlog()
         if backlog is not None:

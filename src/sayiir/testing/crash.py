@@ -223,11 +223,25 @@ class CrashReport:
     clean: Trial = field(repr=False)
 
 
+def _in_memory() -> OpenStore:
+    """Return what opens one store in memory again and again; only its owner changes."""
+    from sayiir.store.memory import InMemoryBackend
+
+    stores: list[InMemoryBackend] = []
+
+    def open_store(clock: LeapClock) -> InMemoryBackend:
+        if not stores:
+            stores.append(InMemoryBackend(clock=clock, private=True))
+        return stores[0]
+
+    return open_store
+
+
 def crash_everywhere(
     workflow: Workflow[Any, Any],
     input_data: Any,
     *,
-    open_store: OpenStore,
+    open_store: OpenStore | None = None,
     signals: Script | None = None,
     then: Sequence[int] = (),
     points: Iterable[int] | None = None,
@@ -237,7 +251,8 @@ def crash_everywhere(
     Args:
         workflow: deterministic tasks; what they do may depend on their input, iteration and attempt.
         input_data: its input.
-        open_store: opens the store on the given clock, and again on the same data after every crash.
+        open_store: opens the store on the given clock, and again on the same data after every crash; an InMemoryBackend
+            when not given.
         signals: what is sent, by signal name, whenever the instance waits for it.
         then: further crashes: the life after the crash ends at effect `then[0]`, the one after it at `then[1]`, …
         points: the effects to crash at; all of the undisturbed run when not given.
@@ -248,18 +263,14 @@ def crash_everywhere(
     Raises:
         AssertionError: a crash changed the end, a result or the history; the text names the effect.
 
-    >>> from sayiir import Flow, InMemoryBackend
-    >>> stores = []
-    >>> def open_store(clock):
-    ...     if not stores:
-    ...         stores.append(InMemoryBackend(clock=clock))
-    ...     return stores[0]
+    >>> from sayiir import Flow
     >>> wf = Flow("w").then(lambda x: x + 1, name="inc").then(lambda x: x * 2, name="double").build()
-    >>> report = crash_everywhere(wf, 20, open_store=open_store)
+    >>> report = crash_everywhere(wf, 20)
     >>> report.crashes == report.effects, report.repeats
     (True, 4)
     """
     clock, ledger, script = LeapClock(), Ledger(), signals or {}
+    open_store = open_store or _in_memory()
     watched = ledger.watch(workflow, lambda name: _LIFE.get().effect(name))
     store = open_store(clock)
     try:

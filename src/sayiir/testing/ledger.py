@@ -55,7 +55,7 @@ class Ledger:
             return node if node.metadata.isolation else replace(node, function=self._watched(node, effect))
 
         graph = workflow.graph
-        return Workflow(Graph(graph.name, _changed(graph.nodes, change), graph.metadata))
+        return Workflow(Graph(graph.name, changed(graph.nodes, change), graph.metadata))
 
     def add(self, line: Execution) -> None:
         """Note an execution, inside the context of its task."""
@@ -87,11 +87,11 @@ class Ledger:
         return coroutine if node.is_async else sync
 
 
-def _changed(nodes: tuple[Node, ...], change: Callable[[TaskNode], TaskNode]) -> tuple[Node, ...]:
+def changed(nodes: tuple[Node, ...], change: Callable[[TaskNode], TaskNode]) -> tuple[Node, ...]:
     """Return the tree with every task of it changed."""
 
     def branches(items: tuple[Branch, ...]) -> tuple[Branch, ...]:
-        return tuple(replace(item, nodes=_changed(item.nodes, change)) for item in items)
+        return tuple(replace(item, nodes=changed(item.nodes, change)) for item in items)
 
     def one(node: Node) -> Node:
         match node:
@@ -104,7 +104,7 @@ def _changed(nodes: tuple[Node, ...], change: Callable[[TaskNode], TaskNode]) ->
             case RouteNode():
                 return replace(node, branches=branches(node.branches), key=change(node.key))
             case ChildNode():
-                return replace(node, nodes=_changed(node.nodes, change))
+                return replace(node, nodes=changed(node.nodes, change))
             case _:
                 return node
 

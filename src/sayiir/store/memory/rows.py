@@ -86,6 +86,9 @@ class MemoryRows(MemoryObserving):
         self._logs.pop(instance.number, None)
         self._requested.discard(instance.number)
 
+    def spoil(self, number: int, error: bytes, now: int) -> None:
+        pass  # nothing is read here that could be damaged
+
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
         known = self._definitions.get((workflow_id, definition_hash))
         return None if known is None else known.definition.structure

@@ -18,7 +18,7 @@ import msgspec
 from sayiir.clock import MICROS
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Position
-from sayiir.core.values import unpack
+from sayiir.core.values import plain, unpack
 from sayiir.errors import BackendError, DeserializationError
 from sayiir.store import scripts
 from sayiir.store.columns import raw
@@ -56,6 +56,7 @@ class Claims:
         self._shared = shared
         self._lengths = itertools.count(1)
         self._giving = threading.Lock()
+        self._returning = threading.Lock()
         self._tidy_at = 0.0
         self._looked_for: frozenset[int] = frozenset()
         self._forgotten: dict[int, float] = {}
@@ -80,14 +81,17 @@ class Claims:
         def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
             # No two claims are of the same length, so that a forgotten one can be found.
             own = values["length"] = length + 1 + next(self._lengths) % 1_000_000
-            self._forgotten[own] = self._clock.monotonic() + REMEMBER_SECS
-            rows = connection.execute(self._shared.sql.HOT_CLAIM, values).fetchall()
-            next_at, now = rows[0][:2]
-            self._note_time(now)
-            found = {
-                (row[2], row[3]): self._work(connection, row) if row[4] else None for row in rows if row[2] is not None
-            }
-            del self._forgotten[own]
+            try:
+                rows = connection.execute(self._shared.sql.HOT_CLAIM, values).fetchall()
+                next_at, now = rows[0][:2]
+                self._note_time(now)
+                found = {
+                    (row[2], row[3]): self._work(connection, row) if row[4] else None
+                    for row in rows if row[2] is not None
+                }  # fmt: skip
+            except BaseException:
+                self._forgotten[own] = self._clock.monotonic() + REMEMBER_SECS
+                raise
             return found, next_at
 
         self.give_back()
@@ -98,22 +102,22 @@ class Claims:
         (
             _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
             due_at, signal_id, signal, payload, sent_at,
-            instance_id, definition, created_at, updated_at, metadata, priority, value, parts,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
             number, instance_id, definition, workflow_id, definition_hash, State.IN_PROGRESS, b"", created_at,
-            updated_at, metadata=raw(metadata), priority=priority,
+            updated_at, metadata=raw(metadata), priority=priority, trace=trace,
         )  # fmt: skip
-        route = tuple(msgspec.json.decode(keys)) if keys else ()
-        position = Position(node, ref, step, attempt, iteration, 0, route)
         fence = Fence(number, token, epoch)
         try:
+            route = tuple(plain(keys.encode())) if keys else ()
+            position = Position(node, ref, step, attempt, iteration, 0, route)
             if value is None and parts is not None:
                 composed = PostgresRows(connection, self._shared, 0, write=False).value(number, ref)
             else:
                 composed = unpack(raw(value) or b"null")
-        except (BackendError, DeserializationError) as error:
+        except (BackendError, DeserializationError, TypeError) as error:
             return Unreadable(fence, error)
         came = Signal(signal_id, signal, raw(payload) or b"null", sent_at) if wake == "signal" else None
         return Work(instance, Claim(fence, position, wake, composed, due_at, came, parked_at))
@@ -153,29 +157,30 @@ class Claims:
         Raises:
             BackendError: the database refused, or was away for longer than patience lasts.
         """
-        if not (self._unwanted or self._forgotten or self._links.doubts):
-            return
-        is_new = not self._looked_for.issuperset((*self._forgotten, *self._links.doubts))
-        if not (self._unwanted or is_new):
-            return
-        unwanted, now = list(self._unwanted), self._clock.monotonic()
+        if self._unwanted or self._forgotten or self._links.doubts:
+            with self._returning:  # whoever comes meanwhile finds them free
+                self._give_back()
 
-        def find(connection: Connected, _: bool) -> list[Fence]:
+    def _give_back(self) -> None:
+        now = self._clock.monotonic()
+
+        def find(connection: Connected, _: bool) -> None:
             lengths = list(self._forgotten)  # of claims that have ended: there is one at a time on this connection
             doubts = dict(self._links.doubts)
             values = self._shared.owner, lengths, list(doubts)
             rows = connection.execute(self._shared.sql.FORGOTTEN, values).fetchall()
+            self._unwanted.update(Fence(*row) for row in rows)
             # It may still be on its way to the server, so it is looked for again for a while.
             self._forgotten = {length: until for length, until in self._forgotten.items() if until > now}
             for moment in [moment for moment, until in doubts.items() if until <= now]:
                 self._links.doubts.pop(moment, None)
             self._looked_for = frozenset((*lengths, *doubts))
-            return [Fence(*row) for row in rows]
 
-        fences = [*unwanted, *(self._own.run(find) if is_new else ())]
-        if fences:
+        if not self._looked_for.issuperset((*self._forgotten, *self._links.doubts)):
+            self._own.run(find)
+        if unwanted := list(self._unwanted):
             self._links.transact(
-                lambda connection, now: scripts.release(PostgresRows(connection, self._shared, now, write=True), fences)
+                lambda connection, now: scripts.release(PostgresRows(connection, self._shared, now, write=True), unwanted)
             )
             self._unwanted.difference_update(unwanted)
 

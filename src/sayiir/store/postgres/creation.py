@@ -54,6 +54,7 @@ class Creation:
             number, new.instance_id, definition, stored_text(new.input), stored_text(new.metadata), new.priority,
             _state(new), new.position.node, self._shared.owner if claim else None, int(claim),
             int(self._shared.claim_ttl * MICROS) if claim else None, tags, priority,
+            new.trace,
         )  # fmt: skip
 
         def create(connection: Connected, doubt: bool) -> int | None:
@@ -111,7 +112,8 @@ def _state(new: NewInstance) -> str:
 
 def _row(number: int, new: NewInstance, definitions: dict[str, int]) -> dict[str, Any]:
     priority, tags = _place(new)
-    return {
+    row: dict[str, Any] = {} if new.trace is None else {"trace": new.trace}
+    return row | {
         "number": number, "id": new.instance_id, "definition": definitions[new.definition.definition_hash],
         "input": stored_text(new.input), "metadata": stored_text(new.metadata), "given": new.priority, "state": _state(new),
         "node": new.position.node, "tags": tags, "priority": priority,
@@ -122,6 +124,7 @@ def _created(new: NewInstance, number: int, definition: int, created_at: int, *,
     instance = Instance(
         number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
         State.IN_PROGRESS, new.input, created_at, created_at, metadata=new.metadata, priority=new.priority,
+        trace=new.trace,
     )  # fmt: skip
     if not claim:
         return Created(instance, is_new=True)

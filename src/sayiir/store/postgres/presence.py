@@ -20,7 +20,7 @@ import psycopg
 from sayiir.store.postgres.links import Connected, Links, Patience
 from sayiir.store.postgres.notices import RemoteHints, notices
 
-BEAT_SECS = 1.0
+BEAT_SECS = 0.75
 
 
 class Presence:

@@ -15,6 +15,7 @@ from psycopg import Connection
 from sayiir.core.lifecycle import State
 from sayiir.core.records import INPUT_REF, Definition, Move, Record, Ref, Routing
 from sayiir.core.values import unpack
+from sayiir.errors import BackendError
 from sayiir.store.columns import instance_of, raw, record_of, record_values, stored_text, token_of, token_values
 from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
@@ -24,8 +25,9 @@ from sayiir.store.postgres.observe import PostgresObserving
 from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.scripts.steer import wake_for
+from sayiir.store.scripts.work import spoil
 
-MOMENT_SECS = 1.5
+MOMENT_SECS = 1.25
 """How long after its last beat an owner is not called dead by those who sweep."""
 SILENT_SECS = 15.0
 """How long an owner that cannot hold a lock (behind a pooler) counts as alive after its last beat."""
@@ -126,7 +128,7 @@ class PostgresRows(PostgresObserving):
             self._sql.ADD_INSTANCE,
             (
                 number, new.instance_id, definition, stored_text(new.input), now, now, stored_text(new.metadata),
-                new.priority,
+                new.priority, new.trace,
             ),
         )  # fmt: skip
         if not added:
@@ -134,6 +136,7 @@ class PostgresRows(PostgresObserving):
         return Instance(
             number, new.instance_id, definition, new.definition.workflow_id, new.definition.definition_hash,
             State.IN_PROGRESS, new.input, now, now, metadata=new.metadata, priority=new.priority,
+            trace=new.trace,
         )  # fmt: skip
 
     def save_instance(self, instance: Instance) -> None:
@@ -149,6 +152,10 @@ class PostgresRows(PostgresObserving):
     def drop_instance(self, instance: Instance) -> None:
         for statement in self._sql.DROP_INSTANCE:
             self._do(statement, (instance.number,))
+
+    def spoil(self, number: int, error: bytes, now: int) -> None:
+        self._do(self._sql.SPOIL, (stored_text(error), now, number))
+        self._do(self._sql.DROP_INSTANCE[0], (number,))
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
         row = self._one(self._sql.STRUCTURE, (workflow_id, definition_hash))
@@ -221,8 +228,16 @@ class PostgresRows(PostgresObserving):
 
     def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
         keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, self.owner))
-        found = [self.token(instance, number) for instance, number in keys]
+        found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
+
+    def _readable(self, instance: int, number: int) -> Token | None:
+        """Return a token; an instance with one that cannot be read ends, or nobody would get any of the others."""
+        try:
+            return self.token(instance, number)
+        except BackendError as error:
+            spoil(self, instance, error)
+            return None
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
         wake: int | None = self._one(self._sql.NEXT_WAKE, wake_values(lanes, self.owner))[0]
@@ -292,8 +307,12 @@ class PostgresRows(PostgresObserving):
         keys = self._all(self._sql.OWNED, (owner,))
         found = []
         for instance, number in keys:
-            self.instance_by_number(instance)  # locked before its tokens
-            token = self.token(instance, number)
+            try:
+                self.instance_by_number(instance)  # locked before its tokens
+            except BackendError as error:
+                spoil(self, instance, error)
+                continue
+            token = self._readable(instance, number)
             found += [token] if token is not None and token.owner == owner else []
         return found
 

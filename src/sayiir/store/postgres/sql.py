@@ -18,7 +18,8 @@ import msgspec
 from sayiir.store.port import Query
 
 _INSTANCE = """SELECT i.number, instance_id, definition, workflow_id, definition_hash, status, input, created_at,
-    updated_at, output_ref, error, reason, actor, request, request_reason, request_actor, metadata, priority, halted
+    updated_at, output_ref, error, reason, actor, request, request_reason, request_actor, metadata, priority, halted,
+    trace
     FROM @instances i JOIN @definitions d ON d.number = definition WHERE """
 NOW = "@clock_micros()"
 BY_ID = _INSTANCE + "instance_id = %s"
@@ -30,10 +31,13 @@ FOUND = """SELECT i.number, instance_id, definition, workflow_id, definition_has
 ENDED = FOUND + """i.number > %s AND i.number < %s AND updated_at < %s
     AND status IN ('completed', 'failed', 'cancelled') ORDER BY i.number LIMIT %s FOR UPDATE OF i SKIP LOCKED"""
 ADD_INSTANCE = """INSERT INTO @instances
-    (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority)
-    VALUES (%s, %s, %s, 'in_progress', %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+    (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
+    VALUES (%s, %s, %s, 'in_progress', %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 SAVE_INSTANCE = """UPDATE @instances SET status = %s, updated_at = %s, output_ref = %s, error = %s, reason = %s,
     actor = %s, request = %s, request_reason = %s, request_actor = %s, halted = %s WHERE number = %s"""
+# Whatever its status cannot be read as; an end stays.
+SPOIL = """UPDATE @instances SET status = 'failed', error = %s, updated_at = %s, request = NULL, halted = NULL
+    WHERE number = %s AND status NOT IN ('completed', 'failed', 'cancelled')"""
 DROP_INSTANCE = (
     "DELETE FROM @tokens WHERE instance = %s",
     "DELETE FROM @results WHERE instance = %s",
@@ -256,8 +260,9 @@ LANDED_LINE = "SELECT worker, started_at FROM @results WHERE instance = %s AND r
 LANDED_END = """SELECT number, instance_id, definition, created_at, updated_at, output_ref, metadata, priority
     FROM @instances WHERE number = %s AND status = 'completed' AND output_ref = %s"""
 HOT_CREATE = f"""WITH made AS (INSERT INTO @instances
-        (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority)
-        SELECT $1::bigint, $2::text, $3::integer, 'in_progress', $4::text, now, now, $5::text, $6::smallint FROM {_ONCE}
+        (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
+        SELECT $1::bigint, $2::text, $3::integer, 'in_progress', $4::text, now, now, $5::text, $6::smallint, $14::text
+        FROM {_ONCE}
         ON CONFLICT DO NOTHING RETURNING number, definition, created_at)
     INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, owner, epoch, until,
         moved_at, definition, tags, priority, wake_at)
@@ -266,10 +271,10 @@ HOT_CREATE = f"""WITH made AS (INSERT INTO @instances
     FROM made RETURNING moved_at"""
 HOT_CREATE_MANY = f"""WITH g AS (SELECT * FROM json_to_recordset(%s::json) AS g (number bigint, id text,
         definition integer, input text, metadata text, given smallint, state text, node text, tags text,
-        priority smallint)),
+        priority smallint, trace text)),
     made AS (INSERT INTO @instances
-        (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority)
-        SELECT number, id, definition, 'in_progress', input, now, now, metadata, given
+        (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
+        SELECT number, id, definition, 'in_progress', input, now, now, metadata, given, trace
         FROM g CROSS JOIN {_ONCE} ORDER BY id ON CONFLICT DO NOTHING
         RETURNING number, created_at)
     INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, epoch, moved_at,
@@ -314,25 +319,25 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             t.iteration, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
     works AS (SELECT t.*, i.instance_id, i.definition, i.created_at, CASE
                 WHEN i.status = 'in_progress' OR t.wake IN ('ready', 'standing') THEN i.updated_at
-                ELSE (SELECT now FROM c) END AS updated_at, i.metadata, i.priority,
+                ELSE (SELECT now FROM c) END AS updated_at, i.metadata, i.priority, i.trace,
             CASE WHEN t.ref = 0 THEN i.input ELSE r.output END AS value, r.parts
         FROM taken t JOIN @instances i ON i.number = t.instance
         LEFT JOIN @results r ON r.instance = t.instance AND r.ref = t.ref AND t.ref <> 0)
     SELECT n.next_at, (SELECT now FROM c), w.instance, w.number, w.wake, w.moved_at, w.epoch, w.node, w.ref, w.step,
         w.attempt, w.iteration, w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id, w.definition,
-        w.created_at, w.updated_at, w.metadata, w.priority, w.value, w.parts
+        w.created_at, w.updated_at, w.metadata, w.priority, w.trace, w.value, w.parts
     FROM (SELECT min(least(d.wake_at, o.wake_at + %(grace)s::bigint)) AS next_at FROM lanes l LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
             AND wake_at > (SELECT now FROM c) AND (avoid IS NULL OR avoid <> %(owner)s::integer)
             ORDER BY wake_at LIMIT 1) d ON true
         LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
-            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND (d.wake_at IS NULL OR wake_at < d.wake_at)
+            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND wake_at < coalesce(d.wake_at, 9223372036854775807)
             AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
         WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
         SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
     ORDER BY w.urgency, w.instance, w.number"""
 # Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
 FORGOTTEN = """SELECT instance, number, epoch FROM @tokens

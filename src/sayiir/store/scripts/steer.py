@@ -6,12 +6,11 @@ from collections.abc import Callable
 from copy import copy
 from typing import Literal
 
-import msgspec
-
 from sayiir.core.lifecycle import TERMINAL, Event, State, next_state
 from sayiir.core.records import Record
-from sayiir.errors import InvalidStateError
-from sayiir.store.port import Beat, Fence, Instance, Restart, Token, View
+from sayiir.errors import BackendError, InvalidStateError
+from sayiir.store.columns import halted_tokens
+from sayiir.store.port import Beat, Fence, Instance, Restart, View
 from sayiir.store.scripts.basis import MICROS, found, held, is_running, obey, rest, rouse, settle
 from sayiir.store.scripts.rows import Rows
 
@@ -103,13 +102,15 @@ def heartbeat(rows: Rows, fences: list[Fence]) -> list[Beat]:
     beats, now = [], rows.now()
     rows.beat(now)
     for fence in fences:
-        token = held(rows, fence)
+        try:
+            token, instance = held(rows, fence), rows.instance_by_number(fence.instance)
+        except BackendError:
+            token = instance = None  # damaged: its own loss, and not that of all other claims
         if token is None:
             beats.append(Beat(fence, lost=True))
             continue
         token.until = now + int(rows.claim_ttl * MICROS)
         rows.save_token(token)
-        instance = rows.instance_by_number(fence.instance)
         beats.append(Beat(fence, lost=False, request=None if instance is None else instance.request))
     return beats
 
@@ -157,7 +158,7 @@ def retry(rows: Rows, instance_id: str, design: Callable[[Instance, list[Record]
     rows.supersede(instance.number, restart.superseded)
     if restart.record is not None:
         rows.add_records(instance.number, (restart.record,))
-    ended = msgspec.json.decode(instance.halted or b"[]", type=list[Token])
+    ended = halted_tokens(instance)
     epoch = max((token.epoch for token in ended), default=0) + 1
     tokens = [copy(token) for token in restart.tokens]
     for token in tokens:

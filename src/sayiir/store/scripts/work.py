@@ -61,8 +61,12 @@ def claim_these(rows: Rows, keys: list[tuple[int, int]], max_crashes: int) -> li
     """Claim these tokens, as far as they may still move; of those whose process died one only."""
     works, now, suspects = list[Work](), rows.now(), True
     for number, token_number in sorted(keys):
-        instance = rows.instance_by_number(number)
-        token = None if instance is None else rows.token(number, token_number)
+        try:
+            instance = rows.instance_by_number(number)
+            token = None if instance is None else rows.token(number, token_number)
+        except BackendError as error:
+            spoil(rows, number, error)
+            continue
         if instance is None or token is None or token.owner is not None or token.wake_at is None or token.wake_at > now:
             continue
         if token.crashes and not suspects:
@@ -75,17 +79,30 @@ def claim_these(rows: Rows, keys: list[tuple[int, int]], max_crashes: int) -> li
 
 def give_up(rows: Rows, fence: Fence, error: Exception) -> None:
     """End an instance whose value cannot be read: it would be claimed again and again, by everybody."""
-    instance, token = rows.instance_by_number(fence.instance), held(rows, fence)
+    try:
+        instance, token = rows.instance_by_number(fence.instance), held(rows, fence)
+    except BackendError as damage:
+        spoil(rows, fence.instance, damage)
+        return
     if instance is not None and token is not None:
         failure = Failure(type(error).__name__, str(error), token.node, token.node, token.attempt)
         _fail(rows, instance, token, failure, rows.now())
+
+
+def spoil(rows: Rows, number: int, error: BackendError) -> None:
+    """End an instance whose own rows cannot be read: left as it is, it would hold up everybody who looks for work."""
+    rows.spoil(number, msgspec.json.encode(Failure(type(error).__name__, str(error), "", "")), rows.now())
 
 
 def claim_due(rows: Rows, lanes: list[Lane], limit: int, aging: float, max_crashes: int, suspects: bool) -> Due:
     """Claim the most urgent tokens of these lanes."""
     now, works = rows.now(), list[Work]()
     for token in rows.due(lanes, now, limit, aging, suspects):
-        instance = rows.instance_by_number(token.instance)
+        try:
+            instance = rows.instance_by_number(token.instance)
+        except BackendError as error:
+            spoil(rows, token.instance, error)
+            continue
         assert instance is not None  # noqa: S101 -- a token never outlives its instance
         if instance.status in TERMINAL:
             continue  # a moment ago, by another token of it

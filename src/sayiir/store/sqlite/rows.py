@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
+from sayiir.errors import BackendError
 from sayiir.store.columns import (
     instance_of,
     keys_text,
@@ -24,6 +25,7 @@ from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, PRIORITIES, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
+from sayiir.store.scripts.work import spoil
 from sayiir.store.sqlite import sql
 from sayiir.store.sqlite.observe import SqliteObserving
 
@@ -99,6 +101,10 @@ class SqliteRows(SqliteObserving):
         self._execute("DELETE FROM sayiir_results WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_logs WHERE instance = ?", (instance.number,))
         self._execute("DELETE FROM sayiir_instances WHERE number = ?", (instance.number,))
+
+    def spoil(self, number: int, error: bytes, now: int) -> None:
+        self._execute(sql.SPOIL, (stored(error), now, number))
+        self._execute("DELETE FROM sayiir_tokens WHERE instance = ?", (number,))
 
     def structure(self, workflow_id: str, definition_hash: str) -> str | None:
         row = self._execute(
@@ -234,7 +240,18 @@ class SqliteRows(SqliteObserving):
                     for instance, token, wake_at in self._execute(sql.DUE, key)
                 ]
         urgent = sorted(found)[:limit]
-        return [token for _, instance, number in urgent if (token := self.token(instance, number)) is not None]
+        rows = [self._execute(sql.ONE_TOKEN, (instance, number)).fetchone() for _, instance, number in urgent]
+        return self._readable(row for row in rows if row is not None)
+
+    def _readable(self, rows: Iterable[Any]) -> list[Token]:
+        """Return the tokens; an instance with one that cannot be read ends, or nobody would get any of the others."""
+        found = list[Token]()
+        for row in rows:
+            try:
+                found.append(token_of(row))
+            except BackendError as error:
+                spoil(self, row[0], error)
+        return found
 
     def next_wake(self, lanes: list[Lane]) -> int | None:
         keys = [(lane.definition, lane.tags, priority) for lane in lanes for priority in PRIORITIES]
@@ -307,7 +324,7 @@ class SqliteRows(SqliteObserving):
         return [Owner(*row) for row in self._execute("SELECT owner, name, beat_at FROM sayiir_owners")]
 
     def owned(self, owner: int) -> list[Token]:
-        return [token_of(row) for row in self._execute(sql.OWNED, (owner,))]
+        return self._readable(self._execute(sql.OWNED, (owner,)).fetchall())
 
     def beat(self, now: int) -> None:
         self._execute("UPDATE sayiir_owners SET beat_at = ? WHERE owner = ?", (now, self.owner))

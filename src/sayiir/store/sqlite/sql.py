@@ -22,6 +22,9 @@ FINISH = """UPDATE sayiir_instances SET status = 'completed', updated_at = ?, ou
     WHERE number = ? AND status = 'in_progress' AND request IS NULL AND EXISTS (SELECT 1 FROM sayiir_tokens
     WHERE instance = ? AND number = 0 AND epoch = ? AND owner IS NOT NULL)
     RETURNING instance_id, definition, CAST(input AS BLOB), created_at, CAST(metadata AS BLOB), priority"""
+# Whatever its status cannot be read as; an end stays.
+SPOIL = """UPDATE sayiir_instances SET status = 'failed', error = ?, updated_at = ?, request = NULL, halted = NULL
+    WHERE number = ? AND status NOT IN ('completed', 'failed', 'cancelled')"""
 DEFINITION = """SELECT number, routing, lanes FROM sayiir_definitions WHERE workflow_id = ? AND definition_hash = ?"""
 NAME = "SELECT workflow_id, definition_hash FROM sayiir_definitions WHERE number = ?"
 SAVE_INSTANCE = """UPDATE sayiir_instances SET status = ?, updated_at = ?, output_ref = ?, error = ?, reason = ?,

@@ -25,6 +25,7 @@ _PARTS = (
     "creating",
     "claiming",
     "moving",
+    "batching",
     "joining",
     "signalling",
     "situations",
@@ -42,6 +43,7 @@ _PARTS = (
 # Before the parts are imported, so that a failed assertion shows its values.
 pytest.register_assert_rewrite(*(f"{__name__}.{part}" for part in _PARTS))
 
+from sayiir.testing.conformance.batching import BatchingSuite  # noqa: E402
 from sayiir.testing.conformance.claiming import ClaimingSuite, FencingSuite  # noqa: E402
 from sayiir.testing.conformance.creating import CreatingSuite  # noqa: E402
 from sayiir.testing.conformance.finding import CreatingManySuite, FindingSuite, PurgingSuite  # noqa: E402
@@ -62,6 +64,7 @@ class StoreConformance(
     ClaimingSuite,
     FencingSuite,
     MovingSuite,
+    BatchingSuite,
     JoiningSuite,
     SignallingSuite,
     SteeringSuite,

@@ -9,7 +9,7 @@ import pytest
 
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Position
-from sayiir.errors import DefinitionMismatchError, InstanceNotFoundError
+from sayiir.errors import ClaimLostError, DefinitionMismatchError, InstanceNotFoundError
 from sayiir.store.port import CLAIM_TTL, Claimed
 from sayiir.testing.conformance.stage import HASH, MICROS, STRUCTURE, Hand, StoreSuite, at_once
 
@@ -319,6 +319,8 @@ class FencingSuite(StoreSuite):
         self.crash()
         taken = self.claimed()
         self.is_void(hand)
+        with pytest.raises(ClaimLostError):
+            hand.on(self.store).consume(signal)
         assert taken.claim.signal == signal
         assert taken.consume(taken.claim.signal).kind == "continue"
 

@@ -154,3 +154,16 @@ class CreatingSuite(StoreSuite):
                 continue
             self.is_void(hand)
         assert self.status() is State.IN_PROGRESS
+
+    def test_the_trace_context_comes_with_every_claim(self) -> None:
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        assert self.submit("a", trace=trace).instance.trace == trace
+        self.store.create_many([self.new("b", trace=trace), self.new("c")], "fail")
+        hand = self.start("d", trace=trace)
+        assert hand.await_signal().kind == "parked"
+        self.store.send_signal("d", "go", b"1")
+        found = {work.instance.instance_id: work.instance.trace for work in self.due().works}
+        assert found == {"a": trace, "b": trace, "c": None, "d": trace}
+        assert {name: self.instance(name).trace for name in "abcd"} == found
+        assert self.submit("a", "terminate_existing").instance.trace is None
+        assert self.store.claim("a", HASH, STRUCTURE).instance.trace is None

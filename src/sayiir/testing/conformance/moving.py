@@ -90,6 +90,16 @@ class MovingSuite(StoreSuite):
         assert hand.move(Wait(10), "delay", hold=True).kind == "parked"
         assert self.token().owner is None
 
+    def test_times_count_from_the_write_and_not_from_what_was_before(self) -> None:
+        hand, other, third = self.start("a"), self.start("b"), self.start("c")
+        self.pass_time(100)
+        assert self.is_now(hand.wait(10).due_at, 10)
+        assert self.is_now(other.await_signal("go", 20.0).due_at, 20)
+        assert self.is_now(third.fail_once(30).due_at, 30)
+        for name, ahead in (("a", 10), ("b", 20), ("c", 30)):
+            assert self.is_now(self.token(instance_id=name).due_at, ahead)
+            assert self.is_now(self.token(instance_id=name).moved_at)
+
     def test_await_parks_until_a_signal(self) -> None:
         assert self.start().await_signal("go").kind == "parked"
         token = self.token()

@@ -78,7 +78,7 @@ class PagingSuite(_Observing):
         assert found == msgspec.structs.replace(stored, input=b"", error=None, halted=None)
 
     @pytest.mark.parametrize("limit", [1, 10])
-    def test_by_status(self, limit: int) -> None:
+    def test_pages_by_status(self, limit: int) -> None:
         self.one_of_each()
         for state in State:
             assert [one for page in self.pages(statuses=(state,), limit=limit) for one in page] == [state.value]

@@ -37,7 +37,9 @@ CREATE TABLE instances (
     request_actor text,
     metadata text,
     priority smallint,
-    halted text
+    halted text,
+    -- The W3C trace context of the submit, where that was traced.
+    trace text
 ) WITH (fillfactor = 80);
 -- For lists. By columns that a completion does not write: a failed instance has an error, one that failed or was cancelled
 -- has halted tokens, an unfinished one a main token. So the usual end of an instance writes no index.

@@ -1,4 +1,4 @@
-"""The commands and their options. What they mean is checked where it is used, so that messages are the library's."""
+"""`sayiir worker`: move instances; `sayiir worker list`: who does. Options are checked where they are used."""
 
 from __future__ import annotations
 
@@ -8,9 +8,8 @@ from typing import NoReturn
 
 import click
 
-from sayiir import __version__
-from sayiir.cli.codes import RefusedError
 from sayiir.cli.find import find_workflows
+from sayiir.cli.lazy import Command, Default
 from sayiir.cli.options import Options, default_worker_id
 from sayiir.cli.parent import Parent
 from sayiir.cli.work import first_then_now, log_to_stderr, work
@@ -35,13 +34,11 @@ def _days(_context: click.Context, _param: click.Parameter, value: str) -> float
         raise click.BadParameter(f"{value!r} is neither a number of days nor none") from None
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="sayiir")
-def sayiir() -> None:
-    """Durable workflows from plain Python functions."""
-
-
-@sayiir.command(epilog=_CODES, short_help="Move the instances of workflows until told to end.")
+@click.command(cls=Command, epilog=_CODES, examples="""
+sayiir worker shop.flows:orders --url sqlite:///orders.db
+sayiir worker shop.flows:all --url postgresql://app@db/orders --processes 4 --tag gpu
+sayiir worker list
+""")  # fmt: skip
 @click.argument("targets", metavar="MODULE:ATTR...", nargs=-1, required=True)
 @click.option("--url", envvar="SAYIIR_URL", show_envvar=True, required=True,
               help="Where the instances live: postgresql://user@host/database or sqlite:///file.db.")
@@ -79,11 +76,7 @@ def worker(
         list(targets), url, worker_id or default_worker_id(), concurrency, list(tags), poll_interval, claim_ttl, grace,
         retention, schema, alive_file,
     )  # fmt: skip
-    try:
-        sys.exit(_run(options, processes, max_restarts))
-    except RefusedError as error:
-        click.echo(f"sayiir: {error}", err=True)
-        sys.exit(error.code)
+    sys.exit(_run(options, processes, max_restarts))
 
 
 def _run(options: Options, processes: int | None, max_restarts: int) -> int:
@@ -95,3 +88,8 @@ def _run(options: Options, processes: int | None, max_restarts: int) -> int:
     if processes is not None:
         return Parent(options, processes, max_restarts).run()
     return work(options, workflows, queue.SimpleQueue(), first_then_now())
+
+
+group = Default(
+    "worker", command=worker, entries={"list": ("workers:list_", "List the processes that move instances.")}
+)

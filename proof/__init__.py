@@ -1,0 +1,1 @@
+"""The proof of reliability: what `make prove` runs, apart from the tests of every push."""

@@ -1,0 +1,131 @@
+"""Hours in minutes: a worker under a steady stream of mixed instances, with a short retention; nothing may grow.
+
+Measured on the worker's own process: memory over instances (by least squares, after a third to warm up), threads and
+descriptors at the end against those after the warm-up, and rows that are left.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import Any
+
+import psycopg
+
+from proof.machine import descriptors, resident, threads_of
+from proof.part import ROOT, Budget, Figures
+from sayiir import Flow, PostgresBackend, Worker, WorkflowClient, connect
+from tests.servers.postgres import PostgresServer
+
+_BATCH = 200
+_MEASURE_EVERY = 1000
+_LEFT_SECS = 8.0
+RETENTION_SECS = 5.0
+
+
+def one(value: int) -> int:
+    """Return the next number."""
+    return value + 1
+
+
+async def two(value: int) -> int:
+    """Return the next number, on the loop."""
+    return value + 1
+
+
+def workflow() -> Any:
+    """Return a flow with a fork, a coroutine and a short delay."""
+    made: Any = Flow("soaked").then(one).fork().branch(one, name="l").branch(two, name="r").join(_left, name="join")
+    return made.delay("rest", 0.05).then(two, name="last").build()
+
+
+def _left(parts: dict[str, int]) -> int:
+    return parts["l"]
+
+
+def run(budget: Budget) -> Figures:
+    """Submit until the time is used up, and look at the worker's process from outside."""
+    with PostgresServer() as server:
+        url = server.create_database()
+        with PostgresBackend(url) as backend:
+            client, flow = WorkflowClient(backend), workflow()
+            child = _child(url)
+            try:
+                points = _submit(budget, client, flow, child.pid)
+                threads = threads_of(child.pid)
+                files = descriptors(child.pid)
+                # Retention works while nothing else does.
+                rows = _rows_left(url)
+            finally:
+                assert child.stdin is not None
+                child.stdin.close()
+                child.wait(60)
+    warm = points[len(points) // 3 :]
+    slope = _slope([(point["done"], point["resident"]) for point in warm]) * 100_000 / 2**20
+    return {
+        "instances": points[-1]["done"],
+        "rss_mb_per_100k": round(slope, 2),
+        "rss_mb": round(points[-1]["resident"] / 2**20, 1),
+        "threads_grown": threads - warm[0]["threads"],
+        "descriptors_grown": files - warm[0]["descriptors"],
+        "rows_left": rows,
+        "per_second": round(points[-1]["done"] / points[-1]["at"], 1),
+        "violations": [],
+    }
+
+
+def _submit(budget: Budget, client: WorkflowClient, flow: Any, pid: int) -> list[dict[str, Any]]:
+    began, done, points = time.monotonic(), 0, list[dict[str, Any]]()
+    while budget.left() > 0 or len(points) < 6:
+        for _ in range(_MEASURE_EVERY // _BATCH):
+            names = [f"i{done + number}" for number in range(_BATCH)]
+            client.submit_many(flow, [(name, 1) for name in names])
+            client.wait(names[-1], 120)
+            done += _BATCH
+        points.append({
+            "done": done, "resident": resident(pid), "threads": threads_of(pid),
+            "descriptors": descriptors(pid), "at": time.monotonic() - began,
+        })  # fmt: skip
+    return points
+
+
+def _slope(points: list[tuple[int, int]]) -> float:
+    """Return bytes per instance, by least squares."""
+    count = len(points)
+    x, y = sum(point[0] for point in points) / count, sum(point[1] for point in points) / count
+    spread = sum((point[0] - x) ** 2 for point in points)
+    return sum((point[0] - x) * (point[1] - y) for point in points) / spread if spread else 0.0
+
+
+def _rows_left(url: str) -> int:
+    threading.Event().wait(_LEFT_SECS)
+    with psycopg.connect(url, autocommit=True) as connection:
+        row = connection.execute("SELECT count(*) FROM sayiir.tokens").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _child(url: str) -> subprocess.Popen[bytes]:
+    paths = os.pathsep.join((str(ROOT / "src"), str(ROOT)))
+    child = subprocess.Popen(
+        [sys.executable, "-m", "proof.parts.soak", url], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL, cwd=ROOT, env={**os.environ, "PYTHONPATH": paths},
+    )  # fmt: skip
+    assert child.stdout is not None
+    assert json.loads(child.stdout.readline()) == "working"
+    return child
+
+
+def main(url: str) -> None:
+    """Be the worker until the input ends."""
+    with connect(url) as backend, Worker("soaked", backend, retention=RETENTION_SECS).start([workflow()]):
+        sys.stdout.write('"working"\n')
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

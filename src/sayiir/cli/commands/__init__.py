@@ -1,0 +1,1 @@
+"""One file for each command or group; imported when the shell asks for it (see `cli/lazy.py`)."""

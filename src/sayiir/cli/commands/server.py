@@ -1,0 +1,70 @@
+"""`sayiir server`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from sayiir.cli.codes import RefusedError
+from sayiir.cli.lazy import Command
+from sayiir.cli.place import Place
+from sayiir.cli.serving import check_open, listen, load_server, parse_bind, serve
+
+if TYPE_CHECKING:
+    from sayiir.store.base import ScriptedStore
+
+
+@click.command(cls=Command, examples="""
+sayiir server --url sqlite:///orders.db
+sayiir server shop.flows:orders --bind 0.0.0.0:8787 --token "$SECRET"
+sayiir server --read-only --root-path /ops
+""")  # fmt: skip
+@click.argument("targets", metavar="[MODULE:ATTR...]", nargs=-1)
+@click.option("--bind", default="127.0.0.1:8787", show_default=True, metavar="HOST:PORT", help="Where it listens.")
+@click.option("--token", envvar="SAYIIR_TOKEN", show_envvar=True,
+              help="What callers must give; needed for any --bind but this machine's.")
+@click.option("--host", "hosts", multiple=True, metavar="NAME",
+              help="A name under which it is reached, repeatable; needed with --insecure, for pages elsewhere can lie.")
+@click.option("--insecure", is_flag=True, help="Let other machines in without a token.")
+@click.option("--read-only", is_flag=True, help="Show everything, change nothing.")
+@click.option("--root-path", default="", metavar="PATH", help="The prefix under which a proxy offers it, as in /ops.")
+@click.option("--url", envvar="SAYIIR_URL", show_envvar=True,
+              help="The database.  [default: sqlite:///sayiir.db, if it is there]")
+@click.option("--schema", envvar="SAYIIR_SCHEMA",
+              help="PostgreSQL: the schema of the tables.  [default: sayiir]")  # fmt: skip
+def server(
+    targets: tuple[str, ...], bind: str, token: str | None, hosts: tuple[str, ...], insecure: bool, read_only: bool,
+    root_path: str, url: str | None, schema: str | None,
+) -> None:  # fmt: skip
+    """Serve the dashboard and the HTTP API (below /api/v1).
+
+    MODULE:ATTR are workflows whose code is at hand: their inputs get forms and are checked. No task runs here.
+    """
+    host, port = parse_bind(bind)
+    check_open(host, token, insecure=insecure)
+    root = checked_root(root_path)
+    create_app, workflows = load_server(), _found(targets)
+
+    def app(backend: ScriptedStore) -> Any:
+        return create_app(backend, workflows, auth=token, read_only=read_only, allowed_hosts=hosts)
+
+    with Place(url, schema=schema).backend() as backend, listen(host, port) as listening:
+        serve(app(backend), listening, root)
+
+
+def checked_root(path: str) -> str:
+    """Return the prefix as ASGI wants it.
+
+    Raises:
+        RefusedError: it does not begin with a slash.
+    """
+    if path and not path.startswith("/"):
+        raise RefusedError(f"--root-path {path!r} must begin with /, as in /ops")
+    return path.rstrip("/")
+
+
+def _found(targets: tuple[str, ...]) -> list[object]:
+    from sayiir.cli.find import find_workflows
+
+    return [*find_workflows(list(targets))] if targets else []

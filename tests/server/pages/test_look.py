@@ -1,0 +1,121 @@
+"""Every page in a browser, over a service that answers from memory: axe, 320 px, dark, hostile texts, large graphs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import Response
+from starlette.routing import Mount, Route
+
+from sayiir import Flow
+from sayiir.errors import BackendError
+from sayiir.server.pages import page_routes
+from sayiir.server.security import Guard, access_of
+from sayiir.service.drawing import picture
+from tests.server.pages.browsing import AXE, Browser, browser, ready
+from tests.server.pages.site import serving
+from tests.server.pages.stub import StubService, _step
+from tests.server.pages.test_html import HOSTILE, PAGES
+
+AWAY = BackendError("cannot connect to PostgreSQL: refused")
+EVERY = (*PAGES, "/no/such", "/empty/instances", "/empty/inbox", "/empty/instances?q=x", "/empty/audit", "/away/workers", "/login", "/hostile/instances/x")
+
+NARROW = ("/instances", "/instances/x?tab=table", "/workers", "/compare?id=a&id=b")
+"""Pages whose markup looks so different on a phone that axe reads them there too."""
+
+
+class Large(StubService):
+    """A definition of 2,000 nodes, drawn in full."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        flow = Flow("large")
+        for index in range(2000):
+            flow = flow.then(_step, name=f"node_{index}")
+        self.svg = picture(flow.build().graph, {})
+
+    def graph_svg(self, access: Any, instance_id: str | None = None, **rest: Any) -> str:
+        return self.svg
+
+
+def _app(service: Any) -> list[Any]:
+    async def silent(request: Any) -> Response:
+        return Response(status_code=204)
+
+    return [Route("/api/v1/events", silent), *page_routes(service, access_of, signs_in=True, version="1")]
+
+
+@pytest.fixture(scope="module")
+def base() -> Iterator[str]:
+    mounts = {
+        "/empty": StubService(rows=0), "/away": StubService(fault=AWAY), "/large": Large(),
+        "/hostile": StubService(HOSTILE[1] + HOSTILE[0]),
+    }  # fmt: skip
+    routes = [Mount(path, Starlette(routes=_app(service))) for path, service in mounts.items()]
+    with serving(Guard(Starlette(routes=[*routes, *_app(StubService())]))) as address:
+        yield address
+
+
+@pytest.fixture(scope="module")
+def chrome() -> Iterator[Browser]:
+    with browser() as started:
+        yield started
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "narrow"])
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(chrome, base, look):
+    options: dict[str, Any] = {"color_scheme": "dark" if look == "dark" else "light"}
+    if look == "narrow":
+        options["viewport"] = {"width": 320, "height": 640}
+    found: list[str] = []
+    with chrome.page(base, expected=("503", "404"), bypass_csp=True, reduced_motion="reduce", **options) as page:
+        page.add_init_script(path=AXE)
+        for place in EVERY:
+            ready(page, base + place)
+            wide, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+            if wide > room:
+                found.append(f"{place}: {wide} px wide in {room}")
+            if place == "/instances/x":
+                page.locator("summary", has_text="Retry…").click()
+            if look == "narrow" and place not in NARROW:
+                continue
+            rules = "runOnly: ['color-contrast'], " if look == "dark" else ""
+            broken = page.evaluate(f"axe.run(document, {{{rules}resultTypes: ['violations']}}).then(r => r.violations)")
+            found += [f"{place}: {one['id']} {node['target']} {node['failureSummary']}" for one in broken for node in one["nodes"][:3]]
+    assert not found, "\n".join(found)
+
+
+def test_hostile_texts_run_nothing(chrome, base):
+    with chrome.page(base) as page:
+        page.on("dialog", lambda dialog: pytest.fail("a script of a user's text ran"))
+        for place in PAGES:
+            ready(page, base + "/hostile" + place)
+            assert page.locator("img").count() == 0
+
+
+def test_targets_are_large_enough_for_fingers(chrome, base):
+    with chrome.page(base, viewport={"width": 320, "height": 640}, has_touch=True) as page:
+        for place in ("/instances", "/instances/x", "/inbox", "/workflows/order"):
+            ready(page, base + place)
+            small = page.eval_on_selector_all(
+                "button, summary, input:not([type=hidden]), select, .facet, .nav a, .tabs a, .button",
+                """all => all.filter(e => e.checkVisibility()).map(e => {
+                    const box = (e.closest("label") || e).getBoundingClientRect();
+                    return [e.outerHTML.slice(0, 80), box.width, box.height];
+                }).filter(([, width, height]) => width && (width < 24 || height < 24))""",
+            )
+            assert not small, (place, small)
+
+
+def test_a_graph_of_two_thousand_nodes(chrome, base):
+    with chrome.page(base) as page:
+        began = time.perf_counter()
+        ready(page, base + "/large/instances/x")
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+        took = time.perf_counter() - began
+        assert page.locator("[data-node]").count() >= 2000
+        print(f"2,000 nodes: {took:.2f} s until painted")
