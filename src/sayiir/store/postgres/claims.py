@@ -113,7 +113,7 @@ class Claims:
         try:
             route = tuple(plain(keys.encode())) if keys else ()
             position = Position(node, ref, step, attempt, iteration, 0, route)
-            if value is None and parts is not None:
+            if value is None:  # made of others, or nothing is there, which must not be taken for null
                 composed = PostgresRows(connection, self._shared, 0, write=False).value(number, ref)
             else:
                 composed = unpack(raw(value) or b"null")
