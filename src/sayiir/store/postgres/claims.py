@@ -102,7 +102,7 @@ class Claims:
         (
             _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
             due_at, signal_id, signal, payload, sent_at,
-            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, _,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
