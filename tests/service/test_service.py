@@ -5,9 +5,11 @@ from __future__ import annotations
 import threading
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 
 from sayiir import Flow, RetryPolicy, Worker, WorkflowClient, resume_workflow, run_durable_workflow, task
+from sayiir.client.submit import Intake
 from sayiir.errors import (
     DeserializationError,
     FilterError,
@@ -195,6 +197,17 @@ def test_a_failure_and_its_retry(service, backend):
     (retried, submitted), _ = service.audit(ADMIN, target="a")
     assert (retried.action, retried.reason, retried.details) == ("retry", "mended", {"new_input": True})
     assert (submitted.action, submitted.user) == ("submit", "operator")
+
+
+def test_a_link_to_the_trace(backend):
+    service = Service(backend, workflows=FLOWS, trace_url="https://traces.example/{trace_id}?x={trace_id}")
+    trace = "00-" + "ab" * 16 + "-" + "cd" * 8 + "-01"
+    for name, context in (("traced", trace), ("odd", "00-<script>-x-01"), ("plain", None)):
+        new = msgspec.structs.replace(Intake(ADD, None, 1000).one(name, 1), trace=context)
+        backend.create(new, "fail", claim=False)
+    found = {name: service.show(VIEWER, name).trace_url for name in ("traced", "odd", "plain")}
+    assert found == {"traced": f"https://traces.example/{'ab' * 16}?x={'ab' * 16}", "odd": None, "plain": None}
+    assert Service(backend).show(VIEWER, "traced").trace_url is None
 
 
 def test_pictures(service, backend):

@@ -4,9 +4,9 @@ import pytest
 
 from sayiir.core.lifecycle import TRANSITIONS, Event, State
 from sayiir.runtime.claimer import Claimer
+from sayiir.runtime.executor import STOPPED
 from sayiir.runtime.heart import Heart
 from sayiir.runtime.writer import Writer
-from sayiir.runtime.executor import STOPPED
 from sayiir.store import scripts
 from sayiir.store.memory.rows import MemoryRows
 from sayiir.store.scripts import basis, move, start, steer, work

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Generator
+from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -32,6 +35,7 @@ class Options(msgspec.Struct, frozen=True):
     retention_days: float | None
     schema: str | None
     alive_file: str | None = None
+    metrics_port: int | None = None
 
     def backend(self, *, check: bool = False) -> ScriptedStore:
         """Open the backend; as a check it does not wait long for a server.
@@ -64,7 +68,34 @@ class Options(msgspec.Struct, frozen=True):
     def numbered(self, number: int) -> Options:
         """Return the options of one of several worker processes."""
         alive_file = self.alive_file and f"{self.alive_file}-{number}"
-        return msgspec.structs.replace(self, worker_id=f"{self.worker_id}-{number}", alive_file=alive_file)
+        port = None if self.metrics_port is None else self.metrics_port + number - 1
+        return msgspec.structs.replace(
+            self, worker_id=f"{self.worker_id}-{number}", alive_file=alive_file, metrics_port=port
+        )
+
+    @contextmanager
+    def measured(self, backend: ScriptedStore) -> Generator[None]:
+        """Serve metrics of this process while a worker works, if they are wanted.
+
+        Raises:
+            RefusedError: what it takes is not installed, or the port is taken.
+        """
+        if self.metrics_port is None:
+            yield
+            return
+        try:
+            from sayiir.telemetry.metrics import Exposed, Metrics, backlog_of
+        except ModuleNotFoundError as error:
+            raise RefusedError("--metrics-port needs prometheus-client: pip install 'sayiir[metrics]'", ERROR) from error
+        with Metrics(partial(backlog_of, backend)) as metrics:
+            try:
+                exposed = Exposed(metrics, self.metrics_port)
+            except OSError as error:
+                raise RefusedError(f"--metrics-port {self.metrics_port}: {error}; choose another", ERROR) from error
+            try:
+                yield
+            finally:
+                exposed.close()
 
     def show_alive(self) -> None:
         """Touch the file that shows it, if there shall be one.

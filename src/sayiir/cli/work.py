@@ -85,7 +85,7 @@ def work(options: Options, workflows: list[Found], events: Events, meanings: Cal
         RefusedError: the worker cannot start.
     """
     log = logging.getLogger("sayiir")
-    with options.backend() as backend:
+    with options.backend() as backend, options.measured(backend):
         take_signals(events.put, meanings)
         options.show_alive()
         try:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from functools import partial
 from typing import Any
 from urllib.parse import parse_qsl
 
@@ -92,7 +93,7 @@ def _beside(api: Api, app: ASGIApp) -> ASGIApp:
 
 
 @contextlib.asynccontextmanager
-async def _closing(watcher: Watcher) -> AsyncIterator[None]:
+async def _closing(watcher: Watcher) -> AsyncGenerator[None, None]:
     try:
         yield
     finally:
@@ -123,16 +124,27 @@ def _probes(site: Site) -> list[BaseRoute]:
             return answer_of(error)
         return JSONResponse({"status": "ready"})
 
-    async def metrics(request: Request) -> Response:
-        access_of(request)
-        from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
-
-        return Response(await site.run(generate_latest), media_type=CONTENT_TYPE_LATEST)
-
     found: list[BaseRoute] = [Route("/healthz", healthz), Route("/readyz", readyz)]
     if importlib.util.find_spec("prometheus_client") is not None:
-        found.append(Route("/metrics", metrics))
+        found.append(Route("/metrics", _metrics(site)))
     return found
+
+
+def _metrics(site: Site) -> Callable[[Request], Awaitable[Response]]:
+    """Return the page of the backlog, of workers in this process, and of whatever the application itself measures."""
+    from prometheus_client import CollectorRegistry, generate_latest
+
+    from sayiir.telemetry.metrics import CONTENT_TYPE, Gauges, backlog_of
+
+    registry = CollectorRegistry()
+    registry.register(Gauges(partial(backlog_of, site.service.store)))
+
+    async def metrics(request: Request) -> Response:
+        access_of(request)
+        text = await site.run(lambda: generate_latest(registry) + generate_latest())
+        return Response(text, media_type=CONTENT_TYPE)
+
+    return metrics
 
 
 # --- signing in ---------------------------------------------------------------------------------------------------

@@ -90,19 +90,19 @@ class ProblemError(Exception):
 
 def problem_of(error: Exception) -> Problem:
     """Return what a caller is told about an error."""
-    code, facts = "internal_error", dict[str, Any]()
+    code, instance_id, state = "internal_error", None, None
     detail = "an error that nobody foresaw; the server's log has it"
     if isinstance(error, ProblemError):
         code, detail = error.code, str(error)
     elif isinstance(error, WorkflowError) and error.code in STATUS_BY_CODE:
         code, detail = error.code, str(error)
-        facts = {"instance_id": _text(error, "instance_id"), "state": _text(error, "status")}
+        instance_id, state = _text(error, "instance_id"), _text(error, "status")
     elif isinstance(error, ValueError | TypeError) and not isinstance(error, UnicodeError):
         code, detail = "invalid_value", str(error)
     else:
         logging.getLogger("sayiir").error("a request failed", exc_info=error)
     status = STATUS_BY_CODE[code]
-    return Problem(_TITLES[status], status, code, detail, **facts)
+    return Problem(_TITLES[status], status, code, detail, instance_id=instance_id, state=state)
 
 
 def _text(error: Exception, name: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -19,6 +20,8 @@ from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
 from sayiir.store.observe_port import OwnerFacts, Tallies
 from sayiir.store.port import Instance, View
+
+_TRACE_ID = re.compile("[0-9a-f]{32}")
 
 
 class Desk:
@@ -95,6 +98,13 @@ class Desk:
             return {}
         return found if isinstance(found, dict) else {"": found}
 
+    def _trace_link(self, instance: Instance) -> str | None:
+        """Return where the instance's trace can be seen, if it was traced and somebody said where traces are."""
+        parts = (instance.trace or "").split("-")  # W3C traceparent: version, trace id, span id, flags
+        if self.trace_url is None or len(parts) < 4 or not _TRACE_ID.fullmatch(parts[1]):
+            return None
+        return self.trace_url.replace("{trace_id}", parts[1])
+
     def _possible(self, access: Access, instance: Instance) -> tuple[Action, ...]:
         """Return what somebody may do with an instance now."""
         status, request = instance.status, instance.request
@@ -106,7 +116,7 @@ class Desk:
             "signal": status not in TERMINAL,
             "submit": self.registered(instance.workflow_id) is not None,
         }
-        allowed = (name for name in rights.ACTIONS if possible.get(name))
+        allowed: list[Action] = [name for name in rights.ACTIONS if possible.get(name)]
         return tuple(name for name in allowed if rights.may(access, name, read_only=self.read_only))
 
 

@@ -81,7 +81,8 @@ def _fold(nodes: tuple[Node, ...], depth: int, states: dict[str, NodeState] | No
 def _one(node: Node, states: dict[str, NodeState] | None) -> TaskNode:
     """Return a group as one node, with the status of what is in it."""
     inner = [one.id for one in walk((node,))][1:]
-    word = {ForkNode: "fork", RouteNode: "route", ChildNode: "child workflow", LoopNode: "loop"}[type(node)]
+    words: dict[type, str] = {ForkNode: "fork", RouteNode: "route", ChildNode: "child workflow", LoopNode: "loop"}
+    word = words[type(node)]
     if states is not None:
         done = sum(1 for name in inner if name in states and states[name].status == "completed")
         status = group_status(states[name].status if name in states else "pending" for name in inner)

@@ -70,6 +70,7 @@ class Service(Actions, Outcomes, Gathering):
             self._row(instance), reasons.why(self._facts(view, root)), self.mask.show(instance.input),
             None if view.output is None else self.mask.show(view.output), None if failure is None else trouble_of(failure),
             self._waits(instance, view.tokens), node_views(root, standing), self._possible(access, instance),
+            self._trace_link(instance),
         )  # fmt: skip
 
     def why(self, access: Access, instance_id: str) -> Why:

@@ -21,6 +21,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from sayiir.runtime import observe
 from sayiir.runtime.context import Frame
 from sayiir.runtime.log import log
+from sayiir.store.base import ScriptedStore
 
 CACHED_SECS = 5.0
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -54,7 +55,6 @@ class Metrics(observe.Watcher):
         self, backlog: Callable[[], Backlog] | None = None, registry: CollectorRegistry | None = None
     ) -> None:
         self.registry = CollectorRegistry() if registry is None else registry
-        self._backlog = None if backlog is None else _Cached(backlog)
         names = ("workflow", "task")
         self._tasks = Histogram(
             "sayiir_task_seconds", "Time that attempts of tasks took.", (*names, "outcome"),
@@ -74,7 +74,7 @@ class Metrics(observe.Watcher):
             buckets=_WRITE_BUCKETS,
         )  # fmt: skip
         self._written = Counter("sayiir_checkpoints", "Checkpoints that were asked for.", registry=self.registry)
-        self.registry.register(_Gauges(self))
+        self.registry.register(Gauges(backlog))
 
     def __enter__(self) -> Self:
         observe.watch(self)
@@ -110,8 +110,23 @@ class Metrics(observe.Watcher):
         """Return all metrics as Prometheus reads them."""
         return generate_latest(self.registry)
 
-    def gauges(self) -> Iterable[Metric]:
-        """Return what is measured when it is asked for."""
+
+class Gauges:
+    """What is measured when it is asked for: the slots of this process's workers, and the backlog.
+
+    Args:
+        backlog: asks the backend how much work waits; None leaves that out.
+    """
+
+    def __init__(self, backlog: Callable[[], Backlog] | None) -> None:
+        self._backlog = None if backlog is None else _Cached(backlog)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing, so that registering asks no backend."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges."""
         slots = GaugeMetricFamily("sayiir_worker_slots", "Slots of a worker.", labels=("worker", "kind", "state"))
         for shift in list(observe.shifts):
             for kind, is_async in (("sync", False), ("async", True)):
@@ -126,17 +141,10 @@ class Metrics(observe.Watcher):
             )
 
 
-class _Gauges:
-    """What the registry asks for the gauges."""
-
-    def __init__(self, metrics: Metrics) -> None:
-        self._metrics = metrics
-
-    def collect(self) -> Iterable[Metric]:
-        return self._metrics.gauges()
-
-    def describe(self) -> Iterable[Metric]:
-        return []  # so that registering asks no backend
+def backlog_of(store: ScriptedStore) -> Backlog:
+    """Return the work that waits in a backend; of more than 10,000 tokens, that many."""
+    figures = store.figures()
+    return Backlog(figures["due"], figures["oldest_due_secs"] or 0.0)
 
 
 class _Cached:

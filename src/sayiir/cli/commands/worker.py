@@ -58,12 +58,14 @@ sayiir worker list
 @click.option("--schema", help="PostgreSQL: the schema of the tables.  [default: sayiir]")
 @click.option("--alive-file", metavar="PATH",
               help="Touch it every two seconds, for a liveness probe; processes add their number.")
+@click.option("--metrics-port", type=click.IntRange(1, 65535), metavar="PORT",
+              help="Serve Prometheus metrics on loopback; processes take this port and those that follow.")
 @click.option("--max-restarts", type=click.IntRange(min=0), default=10, show_default=True,
               help="With --processes: give up when one dies more often in a row.")  # fmt: skip
 def worker(
     targets: tuple[str, ...], url: str, processes: int | None, concurrency: int | None, tags: tuple[str, ...],
     poll_interval: float, claim_ttl: float, grace: float, worker_id: str | None, retention: float | None,
-    schema: str | None, alive_file: str | None, max_restarts: int,
+    schema: str | None, alive_file: str | None, metrics_port: int | None, max_restarts: int,
 ) -> NoReturn:  # fmt: skip
     """Move the instances of workflows until told to end.
 
@@ -74,7 +76,7 @@ def worker(
     """
     options = Options(
         list(targets), url, worker_id or default_worker_id(), concurrency, list(tags), poll_interval, claim_ttl, grace,
-        retention, schema, alive_file,
+        retention, schema, alive_file, metrics_port,
     )  # fmt: skip
     sys.exit(_run(options, processes, max_restarts))
 

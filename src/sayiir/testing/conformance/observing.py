@@ -98,7 +98,7 @@ class PagingSuite(_Observing):
         assert self.pages(statuses=(State.IN_PROGRESS,)) == [[]]
         assert self.pages(statuses=(State.COMPLETED,)) == [["a"]]
 
-    def test_by_workflow_across_its_versions(self) -> None:
+    def test_pages_by_workflow_across_its_versions(self) -> None:
         self.submit("a")
         self.submit("b", workflow_id="v")
         self.submit("c", workflow_id="v", definition_hash="hash-2")
@@ -106,7 +106,7 @@ class PagingSuite(_Observing):
         assert self.pages(workflow_id="v", limit=2) == [["d", "c"], ["b"]]
         assert self.pages(workflow_id="nobody") == [[]]
 
-    def test_by_prefix_few_and_many(self) -> None:
+    def test_pages_by_prefix_few_and_many(self) -> None:
         for number in range(1005):
             self.submit(f"many-{number}")
         self.submit("few-1")
@@ -119,12 +119,12 @@ class PagingSuite(_Observing):
         assert self.pages(id_prefix="few", workflow_id="v") == [[]]
 
     @pytest.mark.parametrize("prefix", ["ÿ", "\U0010ffff", "\ud7ff", "~"])
-    def test_by_a_prefix_at_the_end_of_a_range(self, prefix: str) -> None:
+    def test_pages_by_a_prefix_at_the_end_of_a_range(self, prefix: str) -> None:
         for name in (prefix, prefix + "a", prefix + "\U0010ffff", "a"):
             self.submit(name)
         assert sorted(self.pages(id_prefix=prefix)[0]) == sorted([prefix, prefix + "a", prefix + "\U0010ffff"])
 
-    def test_by_time(self) -> None:
+    def test_pages_by_time(self) -> None:
         self.submit("old")
         self.pass_time(3 * 86_400)
         middle = self.store.now()

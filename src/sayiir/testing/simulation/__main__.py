@@ -24,21 +24,21 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args(arguments)
     if options.seed is not None or options.plan is not None:
-        plan = draw(options.seed) if options.plan is None else read(options.plan.read_text("utf-8"))
+        plan = draw(options.seed or 0) if options.plan is None else read(options.plan.read_text("utf-8"))
         return _one(plan, trace=options.trace, smaller=options.shrink)
     first, last = map(int, options.seeds.split(":"))
     summary = simulate_many(range(first, last), minutes=options.minutes, failed=tell)
     if options.json is not None:
         options.json.write_bytes(summary.to_json())
     sys.stdout.write(
-        f"{summary.seeds} seeds, {summary.simulated_days:.2f} simulated days, {summary.faults.total()} faults, "
+        f"{summary.seeds} seeds, {summary.simulated_days:.2f} simulated days, {sum(summary.faults.values())} faults, "
         f"{summary.instances} instances, {summary.steps} tasks, {len(summary.violations)} seeds failed\n"
     )
     return 1 if summary.violations else 0
 
 
 def _one(plan: Plan, *, trace: bool, smaller: Path | None) -> int:
-    report = World(plan, (lambda text: print(text)) if trace else None).play()  # noqa: T201
+    report = World(plan, print if trace else None).play()
     sys.stdout.write(f"{report.seconds:.3f} simulated seconds, {report.steps} steps, digest {report.digest:08x}\n")
     if not report.violations:
         return 0

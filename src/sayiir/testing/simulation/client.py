@@ -20,7 +20,7 @@ from sayiir.errors import (
     InvalidStateError,
 )
 from sayiir.runtime.failure import read_failure
-from sayiir.store.port import View
+from sayiir.store.port import ConflictPolicy, View
 from sayiir.testing.flows import Step, Turns
 from sayiir.testing.simulation.loop import Process, SimClock
 from sayiir.testing.simulation.plan import Command, Fault
@@ -117,8 +117,9 @@ class SimClient:
     def _submit(self, command: Command, *, again: bool) -> None:
         world, target = self._world, command.target
         workflow = world.workflows[world.plan.targets[target].flow]
-        policy = "terminate_existing" if command.kind == "replace" else "use_existing" if again else "fail"
-        client, name, given = WorkflowClient(self.handle, conflict_policy=policy), world.names[target], world.sketches[target].input
+        policy: ConflictPolicy = "use_existing" if again else "fail"
+        client = WorkflowClient(self.handle, conflict_policy="terminate_existing" if command.kind == "replace" else policy)
+        name, given = world.names[target], world.sketches[target].input
         if command.number == 5:
             client.submit_many(workflow, [(name, given)])
         else:

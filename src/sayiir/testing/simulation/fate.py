@@ -88,7 +88,8 @@ class Fate:
         self._note(f"!! {fault.kind} for {fault.seconds:g}s")
         if fault.kind in ERRORS:
             # A longer trouble is met by more than one call.
-            self._armed += [fault.kind] * (1 + 2 * (fault.seconds >= 1))
+            for _ in range(3 if fault.seconds >= 1 else 1):
+                self._armed.append(fault.kind)
             return
         self._fired[fault.kind] += 1
         self._points[f"{fault.kind} {what}"] += 1

@@ -197,8 +197,8 @@ def _draw_line(chance: Random, depth: int, *, signals: bool) -> Line:
 
 
 def _draw_part(chance: Random, depth: int, *, signals: bool) -> Part:
-    kinds = ["step", "step", "step", "turns", "pause"] + ["await", "await"] * signals + ["split", "split", "choice", "nested"] * bool(depth)
-    kind = chance.choice(kinds)
+    kinds = ["step", "step", "step", "turns", "pause"] + ["await", "await"] * signals
+    kind = chance.choice(kinds + ["split", "split", "choice", "nested"] * bool(depth))
     if kind == "step":
         return Step(chance.randrange(10), chance.random() < 0.4, chance.choice((0, 0, 0, 1, 2)))
     if kind == "turns":
@@ -221,7 +221,7 @@ def _draw_value(chance: Random) -> Any:
 
 def _commands(chance: Random, settings: Settings, targets: int) -> list[Command]:
     span = chance.choice((0.05, 1.0, 5.0, 15.0))
-    kinds = [kind for kind in COMMANDS if chance.random() < 0.6]
+    kinds: list[CommandKind] = [kind for kind in COMMANDS if chance.random() < 0.6]
     clients = [f"client{index}" for index in range(settings.clients)]
     commands = [
         Command(round(chance.choice((0.0, chance.random() * span)), 4), chance.choice(clients), "submit", target,
@@ -240,7 +240,7 @@ def _commands(chance: Random, settings: Settings, targets: int) -> list[Command]
 
 
 def _faults(chance: Random, settings: Settings) -> list[Fault]:
-    kinds = [kind for kind in FAULTS if chance.random() < 0.4]
+    kinds: list[FaultKind] = [kind for kind in FAULTS if chance.random() < 0.4]
     actors = [f"worker{index}" for index in range(settings.workers)] * 3
     actors += [f"client{index}" for index in range(settings.clients)]
     faults = []

@@ -19,7 +19,7 @@ from sayiir.store.base import ScriptedStore
 from sayiir.store.hints import Hints
 from sayiir.store.memory import InMemoryBackend
 from sayiir.store.memory.rows import MemoryRows
-from sayiir.store.port import Beat, ConflictPolicy, Created, Due, Fence, Moved, NewInstance, Order
+from sayiir.store.port import Beat, ConflictPolicy, Created, Due, Fence, Instance, Moved, NewInstance, Order, Token
 from sayiir.store.scripts.rows import Owner
 from sayiir.store.sqlite import SqliteBackend
 from sayiir.testing.simulation.loop import SimClock
@@ -117,6 +117,15 @@ class Ground:
             return {number: (one.instance_id, one.status) for number, one in self._shared._by_number.items()}
         found = self._rows._execute("SELECT number, instance_id, status FROM sayiir_instances ORDER BY number")
         return {number: (name, State(status)) for number, name, status in found}
+
+    def tokens(self, number: int) -> list[Token]:
+        """Return the tokens of an instance."""
+        return self.read(lambda rows: list[Token](rows.tokens(number)))
+
+    def standing(self, name: str) -> str:
+        """Return how an instance stands, for people."""
+        instance: Instance | None = self.read(lambda rows: rows.instance(name))
+        return "gone" if instance is None else f"{instance.status}, {instance.request}, {self.tokens(instance.number)}"
 
     def buffered(self, instance_id: str, name: str) -> list[int]:
         """Return the ids of the signals that wait, in their order."""
@@ -241,8 +250,8 @@ class Handle(ScriptedStore):
     # --- transactions ---------------------------------------------------------------------------------------------
 
     def _write(self, script: Callable[[Any], T]) -> T:
-        answer = self._transact(script.__qualname__, lambda turn: self.ground.backend._write(turn(script)))
-        return answer  # type: ignore[no-any-return]
+        run: Callable[[Callable[[Any], Any]], T] = lambda turn: self.ground.backend._write(turn(script))  # noqa: E731
+        return self._transact(script.__qualname__, run)  # type: ignore[no-any-return]
 
     def _write_many(self, work: list[Callable[[Any], T]]) -> list[T | Exception]:
         def run(turn: Callable[[Any], Any]) -> list[T | Exception]:

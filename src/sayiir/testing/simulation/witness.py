@@ -320,7 +320,7 @@ class Witness:
         """Check what must hold when all is quiet."""
         ground, world = self._world.ground, self._world
         for number, (name, state) in ground.states().items():
-            for token in ground.read(lambda rows, number=number: rows.tokens(number)):
+            for token in ground.tokens(number):
                 if token.owner is not None:
                     self.blame(f"I12: a claim of {name!r} ({state}) is left over: {token!r}")
         for (name, signal), count in self._sent.items():

@@ -90,10 +90,7 @@ class _Coroutines:
         FRAME.set(ask.frame)
         try:
             self._loop.sleep(0)
-            ask.op.function(ask.value).send(None)
-            raise AssertionError("a simulated coroutine awaits nothing real")
-        except StopIteration as end:
-            job.answer = Outcome(end.value)
+            job.answer = Outcome(_finished(ask.op.function(ask.value)))
         except _CancelledError:
             job.answer = Outcome(stopped=True)
         except Exception as error:  # noqa: BLE001 -- a task may raise anything; it is its outcome
@@ -101,6 +98,15 @@ class _Coroutines:
         del self._running[id(job)]
         job.task = None
         self._deliver(job)
+
+
+def _finished(coroutine: Any) -> Any:
+    """Return what a coroutine gives that awaits nothing: fibers wait without."""
+    try:
+        coroutine.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("a simulated coroutine awaits nothing real")
 
 
 class _Shift(Shift):
@@ -172,7 +178,8 @@ class SimWorker:
         options = Options(
             self.name, poll_interval=1.0, claim_ttl=settings.claim_ttl,
             concurrency={"sync": settings.sync, "async": settings.coroutines}, tags=None, aging_interval=300.0,
-            executor=None, task_logs=None, shutdown_grace=_GRACE_SECS, max_crashes=settings.max_crashes, retention=settings.retention,
+            executor=None, task_logs=None, shutdown_grace=_GRACE_SECS, max_crashes=settings.max_crashes,
+            retention=settings.retention,
         )  # fmt: skip
         while True:
             try:

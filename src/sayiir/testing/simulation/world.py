@@ -6,7 +6,7 @@ import contextlib
 import logging
 import zlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from random import Random
 from typing import Any
 
@@ -22,7 +22,7 @@ from sayiir.testing.flows import Sketch
 from sayiir.testing.ledger import Execution, Ledger
 from sayiir.testing.simulation.client import Closer, SimClient
 from sayiir.testing.simulation.fate import Fate
-from sayiir.testing.simulation.loop import MICROS, START, Loop, Process, SimClock
+from sayiir.testing.simulation.loop import MICROS, START, Loop, SimClock
 from sayiir.testing.simulation.plan import Fault, Plan
 from sayiir.testing.simulation.store import Ground, Handle
 from sayiir.testing.simulation.witness import Witness
@@ -110,6 +110,7 @@ class World:
             SimWorker(self, f"worker{index}", plan.settings.skews[index]) for index in range(plan.settings.workers)
         ]
         self.clients = [SimClient(self, name, [one for one in plan.commands if one.client == name]) for name in clients]
+        self._actors: list[SimWorker | SimClient] = [*self.workers, *self.clients]
         self.closer = Closer(self)
 
     def _named(self, sketch: Sketch, number: int) -> Workflow[Any, Any]:
@@ -123,14 +124,16 @@ class World:
         """Return the fate of an actor."""
         is_busy = (lambda: True) if always_busy else (lambda: self.witness.holds(actor))
         faults = [fault for fault in self.plan.faults if fault.actor == actor]
-        fate = Fate(actor, self.loop, faults, self.plan.settings.latency, strike, is_busy, self.fired, self.points, self.note)
+        fate = Fate(
+            actor, self.loop, faults, self.plan.settings.latency, strike, is_busy, self.fired, self.points, self.note
+        )  # fmt: skip
         self._fates[actor] = fate
         return fate
 
     def handle(self, fate: Fate, clock: SimClock) -> Handle:
         """Return a store for one life of an actor."""
-        process, box = fate.process, list[Handle]()
-        handle = Handle(self.ground, fate, self.witness, clock, lambda steering: self._spread(process, box[0], steering))
+        box = list[Handle]()
+        handle = Handle(self.ground, fate, self.witness, clock, lambda steering: self._spread(box[0], steering))
         box.append(handle)
         self._handles.append(handle)
         return handle
@@ -153,7 +156,7 @@ class World:
         usual, chance = self.plan.settings.task_secs, process.chance.random()
         self.loop.sleep(usual / 2 * (chance if chance < 0.9 else 0.0 if chance < 0.95 else 3.0))
 
-    def _spread(self, sender: Process, own: Handle, steering: bool) -> None:
+    def _spread(self, own: Handle, steering: bool) -> None:
         mode = "sound" if self._peace else self.plan.settings.hints
         self._handles = [handle for handle in self._handles if handle.fate.process.alive]
         for handle in self._handles:
@@ -177,15 +180,13 @@ class World:
         """Play the plan."""
         loop, witness = self.loop, self.witness
         with _watching_transitions() as transitions, _collecting_errors() as errors:
-            for actor in (*self.workers, *self.clients):
+            for actor in self._actors:
                 actor.start()
             loop.run(self._is_over, START + round(_FAULTS_SECS * MICROS))
             self._make_peace()
             self.closer.start()
             if not loop.run(lambda: self.closer.is_done, loop.now + round(_PEACE_SECS * MICROS)):
-                names = ", ".join(self.closer.left)
-                spinning = "I1: a busy loop, tens of thousands of steps within a second"
-                witness.blame(spinning if loop.is_spinning else f"I1: {names} did not end in peace: {self._standing()}")
+                witness.blame(self._why_not_all_ended())
             for worker in self.workers:
                 worker.retire()
             if not loop.run(lambda: all(worker.is_gone for worker in self.workers), loop.now + round(_PEACE_SECS * MICROS)):
@@ -202,6 +203,12 @@ class World:
             seen["executions"], seen["commits"], seen["refused"], seen["takeovers"], self.digest,
         )  # fmt: skip
 
+    def _why_not_all_ended(self) -> str:
+        if self.loop.is_spinning:
+            return "I1: a busy loop, tens of thousands of steps within a second"
+        left = [f"{name} ({self.ground.standing(name)})" for name in self.closer.left]
+        return f"I1: not ended in peace: {'; '.join(left)}"
+
     def _is_over(self) -> bool:
         return all(client.is_done for client in self.clients) and not self.witness.is_busy()
 
@@ -210,22 +217,12 @@ class World:
         self._peace = True
         for fate in self._fates.values():
             fate.is_over = True
-        for actor in (*self.workers, *self.clients):
+        for actor in self._actors:
             actor.process.stopped_until = 0
-
-    def _standing(self) -> str:
-        views = [self.ground.read(lambda rows, name=name: basis_view(rows, name)) for name in self.closer.left]
-        return "; ".join(map(repr, views))
-
-
-def basis_view(rows: Any, name: str) -> Any:
-    """Return how an instance stands, for people."""
-    instance = rows.instance(name)
-    return None if instance is None else (instance.status, instance.request, rows.tokens(instance.number))
 
 
 @contextlib.contextmanager
-def _watching_transitions() -> Iterator[Counter[str]]:
+def _watching_transitions() -> Generator[Counter[str], None, None]:
     """Count what the table of states is asked for."""
     seen: Counter[str] = Counter()
 
@@ -252,7 +249,7 @@ class _Errors(logging.Handler):
 
 
 @contextlib.contextmanager
-def _collecting_errors() -> Iterator[list[str]]:
+def _collecting_errors() -> Generator[list[str], None, None]:
     logger, errors = logging.getLogger("sayiir"), _Errors()
     level, passed_on = logger.level, logger.propagate
     logger.setLevel(logging.ERROR)
