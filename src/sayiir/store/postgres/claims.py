@@ -103,7 +103,7 @@ class Claims:
         (
             _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
             due_at, signal_id, signal, payload, sent_at,
-            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, _,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
@@ -114,7 +114,7 @@ class Claims:
         try:
             route = tuple(plain(keys.encode())) if keys else ()
             position = Position(node, ref, step, attempt, iteration, 0, route)
-            if value is None and parts is not None:
+            if value is None:  # made of others, or nothing is there, which must not be taken for null
                 composed = PostgresRows(connection, self._shared, 0, write=False).value(number, ref)
             else:
                 composed = unpack(raw(value) or b"null")
