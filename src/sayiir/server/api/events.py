@@ -31,8 +31,8 @@ async def _pings(call: Call, heard: str) -> AsyncIterator[bytes]:
     until = clock.monotonic() + STREAM_SECS
     seen = watcher.count
     yield b"retry: 1000\n\n"
-    if heard and heard != f"{_BOOT}-{seen}":
-        yield _ping(seen)
+    if heard != f"{_BOOT}-{seen}":
+        yield _ping(seen)  # also to who is new: something may have changed since its page was made
     while (left := until - clock.monotonic()) > 0 and not watcher.closed:
         count = await watcher.wait(seen, min(left, _QUIET_SECS))
         if await call.request.is_disconnected():
