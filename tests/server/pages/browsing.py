@@ -42,7 +42,7 @@ class Browser:
     def page(self, base: str, *, expected: tuple[str, ...] = (), **options: Any) -> Iterator[Any]:
         """Open a page of its own; `expected` are parts of complaints that the test wants."""
         context = self._browser.new_context(base_url=base, **{"viewport": {"width": 1280, "height": 900}, **options})
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(40_000)
         page = context.new_page()
         complaints: list[str] = []
         page.on("console", lambda said: complaints.append(f"{said.text} {said.location['url']}") if said.type in ("error", "warning") else None)

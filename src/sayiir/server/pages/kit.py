@@ -7,10 +7,10 @@ has an ETag, so that a page that has not changed is not sent again.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, urlencode
@@ -143,7 +143,7 @@ class Kit:
             here=request.url.path.removeprefix(request.scope.get("root_path", "")),
             said=request.query_params.get("said", ""),
             now=now,
-            when=partial(_when, now),
+            when=functools.partial(_when, now),
             **values,
         )
         body = text.encode("utf-8", "replace")
@@ -194,7 +194,9 @@ async def fields_of(request: Request) -> dict[str, str]:
     return dict(await posted(request))
 
 
+@functools.cache
 def _environment() -> Environment:
+    """Return the templates, which are compiled once in a process."""
     found = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,

@@ -1,6 +1,7 @@
 // Live pages: the stream says only that something changed; the page is asked for again and its live part is morphed in.
 // Never while somebody types, selects or has paused; at most once a second; one stream per page, closed when hidden.
 const EVERY = 1000;
+const AT_LEAST = 30000; // a proxy may swallow a ping
 const PARTS = ["live", "live-title"];
 
 export function startLive() {
@@ -38,7 +39,7 @@ export function startLive() {
     due = false; busy = true; last = performance.now();
     try {
       const headers = tag ? { "If-None-Match": tag } : {};
-      const answer = await fetch(location.href, { headers, credentials: "same-origin", redirect: "error", cache: "no-store" });
+      const answer = await fetch(location.href, { headers, credentials: "same-origin", redirect: "error", cache: "no-store", signal: AbortSignal.timeout(AT_LEAST) });
       if (answer.status === 304) return;
       if (!answer.ok) { due = true; plan(5 * EVERY); return; }
       tag = answer.headers.get("ETag");
@@ -70,6 +71,8 @@ export function startLive() {
   document.addEventListener("htmx:sse:error", () => { away = true; show(); });
   document.addEventListener("visibilitychange", () => { if (!document.hidden) ping(); });
   region.addEventListener("input", (event) => { const form = event.target.closest("form:not(.list)"); if (form) form.dataset.touched = "yes"; });
+
+  setInterval(() => { if (!document.hidden) ping(); }, AT_LEAST);
 
   function toggle() {
     paused = !paused;
