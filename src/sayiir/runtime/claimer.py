@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LONGEST_POLL_SECS = 1.0
 _URGENT_LOOK_SECS = 1.0
 _STANDSTILL_SECS = 0.5
+_PROBE = 16
+"""How many tokens are asked for while slots of one kind only are free: most of them may need the other kind."""
 _SHORTEST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
 
 
@@ -111,9 +113,11 @@ class Claimer:
             return min(sync, coroutines), shift.lanes
         if coroutines:
             fitting = [lane for lane in shift.lanes if shift.skills[lane.definition_hash].coroutines]
-            return coroutines if fitting else 0, fitting
+            only = all(shift.skills[lane.definition_hash].only_coroutines for lane in fitting)
+            return (coroutines if only else min(coroutines, _PROBE)) if fitting else 0, fitting
         fitting = [lane for lane in shift.lanes if not shift.skills[lane.definition_hash].only_coroutines]
-        return sync if fitting else 0, fitting
+        only = all(not shift.skills[lane.definition_hash].coroutines for lane in fitting)
+        return (sync if only else min(sync, _PROBE)) if fitting else 0, fitting
 
     # --- when every slot is taken ---------------------------------------------------------------------------------
 
