@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from proof.part import WORDS, ZEROS, Figures
 from proof.parts.takeover import percentile
 
 Results = dict[str, Any]
+_MARKS = re.compile(r"(<!-- reliability -->).*?(<!-- /reliability -->)", re.DOTALL)
 PUBLIC = {
     "postgres_restart": ("100 %", "101 %", "0 %", "0 %", "0 %"),
     "pg_backend_kill": ("100 %", "101 %", "100 %", "0 %", "0 %"),
@@ -31,6 +33,15 @@ def write(results: Results, folder: Path) -> None:
     slim = {**results, "parts": {name: _slim(part) for name, part in results["parts"].items()}}
     (folder / "reliability.json").write_text(json.dumps(slim, indent=1) + "\n", "utf-8")
     (folder / "reliability.md").write_text(render(slim), "utf-8")
+    readme = folder.parent / "README.md"
+    if readme.exists():
+        readme.write_text(in_readme(readme.read_text("utf-8"), slim), "utf-8")
+
+
+def in_readme(text: str, results: Results) -> str:
+    """Return the README with the five most telling numbers between its marks."""
+    lines = "".join(f"- {line}\n" for line in headline(results))
+    return _MARKS.sub(lambda found: f"{found[1]}\n{lines}{found[2]}", text)
 
 
 def _slim(part: Figures) -> Figures:
@@ -70,8 +81,10 @@ def headline(results: Results) -> list[str]:
     """Return the five most telling numbers, as README shows them."""
     parts = results["parts"]
     nothing = zeros(results)
+    done = sum("not_run" not in part for part in parts.values())
     made = [
-        "0 lost, 0 committed twice, 0 inputs diverged, 0 signals lost, 0 joins wrong"
+        f"{done} of {len(parts)} parts of the proof run: 0 lost, 0 committed twice, 0 inputs diverged, 0 signals lost, "
+        "0 joins wrong"
         if all(value == 0 for value in nothing.values())
         else "violations were found, see the card",
         f"{total(results, 'kills'):,} processes killed, {total(results, 'repeats'):,} executions repeated",
@@ -118,6 +131,9 @@ def _lines(results: Results) -> Iterator[str]:
         if number := total(results, word):
             yield f"| {title} | {number:,} |"
     yield ""
+    if faults := results["parts"].get("simulation", {}).get("faults"):
+        yield "Faults of the simulation, by kind: " + ", ".join(f"{kind} {count:,}" for kind, count in faults.items()) + "."
+        yield ""
     yield from _scenarios(results["parts"].get("scenarios", {}))
     yield from _takeovers(results["parts"].get("takeover", {}))
     yield from _growth(results["parts"])

@@ -93,8 +93,8 @@ RUNNING = (
     Mutant(
         "more is claimed than there are slots",
         "runtime/slots.py",
-        "        return max(0, min(limit - self._used[is_async], self._limits.together - sum(self._used)))\n",
-        "        return max(0, 2 * limit - self._used[is_async])\n",
+        "        return max(0, free + self._ahead)\n",
+        "        return max(0, free + 1)\n",
         ("tests/worker/test_slots.py",),
     ),
     Mutant(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from proof.part import Budget, Figures, Part
-from proof.parts import mutants, parked, scenarios, soak, takeover
+from proof.parts import mutants, parked, scenarios, simulation, soak, takeover
 from proof.rounds import rounds
 
 _LONG_SECS = 240.0
@@ -21,7 +21,7 @@ def _tests(*tests: str, more: Mapping[str, str] | None = None, only: Sequence[st
 
 
 PARTS: tuple[Part, ...] = (
-    Part("simulation", "deterministic simulation of workers, stores and clients", 10, _tests("tests/simulation")),
+    Part("simulation", "deterministic simulation of workers, stores and clients", 10, simulation.run),
     Part("crashes", "a crash at every effect, random flows, signals and steering", 5, _tests(
         "tests/proof/test_crash_everywhere.py", "tests/proof/test_random_flows.py", "tests/proof/test_signals.py",
         "tests/proof/test_steering.py",

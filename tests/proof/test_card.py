@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from proof import run as proof_run
-from proof.card import headline, render, write, zeros
+from proof.card import headline, in_readme, render, write, zeros
 from proof.part import ROOT, Budget, NotRunError, Part
 from proof.parts import PARTS
 from proof.rounds import add, rounds
@@ -47,8 +47,11 @@ def test_long_lists_become_percentiles(tmp_path: Path) -> None:
 
 
 def test_the_card_that_is_kept_is_made_from_its_figures() -> None:
-    kept = ROOT / "docs" / "reliability.json"
-    assert render(json.loads(kept.read_text("utf-8"))) == (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    kept = json.loads((ROOT / "docs" / "reliability.json").read_text("utf-8"))
+    assert render(kept) == (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert in_readme(readme, kept) == readme
+    assert headline(kept)[0] in readme
 
 
 def test_parts_have_names_of_their_own_and_tests_that_exist() -> None:

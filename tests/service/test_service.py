@@ -140,7 +140,7 @@ def test_a_running_task_and_who_runs_it(service, backend):
             assert views(service, "a")["hold"].status == "running"
             assert [attempt.status for attempt in service.attempts(VIEWER, "a")] == ["running"]
             (row,) = service.workers(VIEWER)
-            assert (row.worker_id, row.alive, row.claims, row.kind, row.tags, row.concurrency) == ("w-1", True, 1, "worker", ("eu",), 6)
+            assert (row.worker_id, row.alive, row.claims, row.kind, row.tags, row.concurrency) == ("w-1", True, 1, "worker", ("eu",), 3)
             assert set(row.workflows) == {("held", held.definition_hash), ("add", ADD.definition_hash)}
             assert service.cancel(OPERATOR, "a", reason="late").requested == "cancel"
             assert service.why(VIEWER, "a").code == "cancel_requested"

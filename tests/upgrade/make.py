@@ -21,6 +21,8 @@ from tests.servers.postgres import PostgresServer
 from tests.upgrade.flows import fill
 
 FOLDER = Path(__file__).parent / "format-1"
+ROOT = f"{Path(__file__).parents[2]}/"
+"""Cut off the paths in tracebacks, so that the files are the same wherever they are made."""
 TABLES = ("migrations", "definitions", "instances", "tokens", "results", "signals", "owners")
 
 
@@ -68,10 +70,10 @@ def _rows(connection: psycopg.Connection[Any], table: str) -> list[Any]:
 def main() -> None:
     """Make them."""
     FOLDER.mkdir(exist_ok=True)
-    (FOLDER / "sqlite.sql").write_text(sqlite_text(), "utf-8")
+    (FOLDER / "sqlite.sql").write_text(sqlite_text().replace(ROOT, ""), "utf-8")
     with PostgresServer(fast=True) as server:
         rows = postgres_rows(server.create_database())
-    (FOLDER / "postgres.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    (FOLDER / "postgres.json").write_text(json.dumps(rows, indent=1, ensure_ascii=False).replace(ROOT, "") + "\n", "utf-8")
     migration = Path(sys.modules["sayiir"].__file__ or "").parent / "store" / "postgres" / "migrations"
     schema = "".join(file.read_text("utf-8") for file in sorted(migration.glob("*.sql")))
     (FOLDER / "postgres.sql").write_text(schema, "utf-8")

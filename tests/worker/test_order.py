@@ -14,6 +14,23 @@ def recorder():
     return order, note
 
 
+def looks_again(store, clock, count):
+    """Wait until a worker without a free slot has looked so many times for what goes before its own work."""
+    claim, looks = store.claim_due, []
+
+    def look(lanes, limit, **more):
+        looks.append(more["before"])
+        return claim(lanes, limit, **more)
+
+    def looked():
+        clock.advance(0.5)
+        return looks.count(None) == 0 and len(looks) >= count
+
+    store.claim_due = look
+    eventually(looked)
+    store.claim_due = claim
+
+
 def test_the_most_urgent_goes_first_and_equals_in_order_of_coming(timed, clock):
     order, note = recorder()
     flow = Flow("w").then(note).build()
@@ -105,12 +122,8 @@ def test_a_chain_keeps_its_slot_before_work_that_is_not_more_urgent(timed, clock
         gate.await_arrivals()
         clock.advance(0.001)
         client.submit(other, "other", None)
-
-        def claimed():
-            clock.advance(0.5)
-            return timed.load("other").tokens[0].owner
-
-        eventually(claimed)
+        looks_again(timed, clock, 3)
+        assert timed.load("other").tokens[0].owner is None
         gate.open.set()
         ended(timed, "chain", "other")
     assert order == ["first", "second", "other"]
@@ -166,3 +179,21 @@ def test_a_join_that_needs_other_tags_is_left_to_its_worker(backend):
         eventually(lambda: client.get_task_result("i", "b") == 2 and backend.load("i").tokens[0].tags)
     with working(backend, [flow], "big", tags=["big"]):
         assert ended(backend, "i").output == [1, 2, "big"]
+
+
+def test_a_worker_without_a_free_slot_leaves_work_to_others(timed, clock):
+    gate = Gate()
+    flow = Flow("w").then(lambda x: gate.pass_through()).build()
+    client = WorkflowClient(timed)
+    client.submit(flow, "a", None)
+    with working(timed, [flow], "full", concurrency=1) as handle:
+        gate.await_arrivals()
+        clock.advance(0.001)
+        client.submit(flow, "b", None)
+        looks_again(timed, clock, 3)
+        assert timed.load("b").tokens[0].owner is None
+        assert len(handle._shift.jobs) == 1
+        with working(timed, [flow], "idle", concurrency=1):
+            gate.await_arrivals(2)
+            gate.open.set()
+            ended(timed, "a", "b")

@@ -10,7 +10,7 @@ from sayiir.runtime.slots import Limits, Slots
 
 
 def job() -> Any:
-    return SimpleNamespace(is_async=None)
+    return SimpleNamespace(is_async=None, begun=True)
 
 
 @pytest.mark.parametrize(("sync", "coroutines", "together"), [(3, 5, None), (1, 1, 1), (4, 4, 4), (2, 1000, None)])

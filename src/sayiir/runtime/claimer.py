@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 _LONGEST_POLL_SECS = 1.0
 _URGENT_LOOK_SECS = 1.0
 _STANDSTILL_SECS = 0.5
+_PROBE = 16
+"""How many tokens are asked for while slots of one kind only are free: most of them may need the other kind."""
 _SHORTEST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
 
 
@@ -79,10 +81,12 @@ class Claimer:
         if len(due.works) < limit:
             self._sleep(due, asked)
 
-    def _claim(self, lanes: list[Lane], limit: int) -> Due:
+    def _claim(self, lanes: list[Lane], limit: int, before: int | None = None) -> Due:
         plan = self._shift.plan
         suspects = not any(job.is_suspect for job in list(self._shift.jobs.values()))
-        due = self._store.claim_due(lanes, limit, aging=plan.aging_interval, max_crashes=plan.max_crashes, suspects=suspects)
+        due = self._store.claim_due(
+            lanes, limit, aging=plan.aging_interval, max_crashes=plan.max_crashes, suspects=suspects, before=before
+        )
         self.trouble.over()
         return due
 
@@ -109,9 +113,11 @@ class Claimer:
             return min(sync, coroutines), shift.lanes
         if coroutines:
             fitting = [lane for lane in shift.lanes if shift.skills[lane.definition_hash].coroutines]
-            return coroutines if fitting else 0, fitting
+            only = all(shift.skills[lane.definition_hash].only_coroutines for lane in fitting)
+            return (coroutines if only else min(coroutines, _PROBE)) if fitting else 0, fitting
         fitting = [lane for lane in shift.lanes if not shift.skills[lane.definition_hash].only_coroutines]
-        return sync if fitting else 0, fitting
+        only = all(not shift.skills[lane.definition_hash].coroutines for lane in fitting)
+        return (sync if only else min(sync, _PROBE)) if fitting else 0, fitting
 
     # --- when every slot is taken ---------------------------------------------------------------------------------
 
@@ -162,14 +168,20 @@ class Claimer:
         if now - self._looked < _URGENT_LOOK_SECS:
             return
         self._looked = now
-        works = self._claim(shift.lanes, 1).works
+        jobs = [job for job in list(shift.jobs.values()) if not job.yielding]
+        if not jobs:
+            return
+        # Nothing else: a token that is no more urgent would wait here, while another worker may have a slot for it.
+        works = self._claim(shift.lanes, 1, round(max(job.urgency(aging) for job in jobs))).works
         if not works:
             return
-        self._ahead = ahead = shift.accept(works[0])
-        rivals = [job for job in list(shift.jobs.values()) if job.is_async is ahead.wants_async and not job.yielding]
+        ahead = shift.accept(works[0])
+        rivals = [job for job in jobs if job.is_async is ahead.wants_async]
         last = max(rivals, key=lambda job: job.urgency(aging), default=None)
-        if last is not None and ahead.urgency(aging) < last.urgency(aging):
-            last.yielding = True
+        if last is None or ahead.urgency(aging) >= last.urgency(aging):
+            self._give_back([ahead])
+            return
+        self._ahead, last.yielding = ahead, True
 
     def _give_back(self, jobs: list[Job]) -> None:
         for job in jobs:

@@ -107,7 +107,7 @@ class Shift:
             "kind": "worker",
             "workflows": [[definition.workflow_id, definition.definition_hash] for definition in definitions],
             "tags": None if tags is None else sorted(tags),
-            "concurrency": {"sync": limits.sync, "async": limits.coroutines},
+            "concurrency": limits.together,
         }
 
     # --- jobs -----------------------------------------------------------------------------------------------------

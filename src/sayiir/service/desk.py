@@ -128,7 +128,7 @@ def worker_rows(owners: Iterable[OwnerFacts], claims: dict[int, int]) -> tuple[W
         found += [
             WorkerRow(
                 worker_id, owner.owner, owner.alive, *times, "worker",
-                sum((facts.get("concurrency") or {}).values()) or None,
+                facts.get("concurrency"),
                 None if facts.get("tags") is None else tuple(facts["tags"]),
                 tuple((name, one) for name, one in facts.get("workflows", ())),
             )

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from sayiir import InMemoryBackend
+    from sayiir.store.memory import InMemoryBackend
     from sayiir.testing import CrashReport, Environment
 
 
 @pytest.fixture
 def sayiir_backend() -> Iterator[InMemoryBackend]:
     """An empty backend in memory."""
-    from sayiir import InMemoryBackend
+    from sayiir.store.memory import InMemoryBackend
 
     with InMemoryBackend() as backend:
         yield backend

@@ -1,4 +1,13 @@
 BEGIN TRANSACTION;
+CREATE TABLE sayiir_audit (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    at INTEGER NOT NULL,
+    actor TEXT NOT NULL,
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    reason TEXT,
+    details TEXT NOT NULL
+);
 CREATE TABLE sayiir_definitions (
     number INTEGER PRIMARY KEY,
     workflow_id TEXT NOT NULL,
@@ -45,16 +54,29 @@ CREATE TABLE sayiir_instances (
     request_actor TEXT,
     metadata TEXT,
     priority INTEGER,
-    halted TEXT
+    halted TEXT,
+    -- The W3C trace context of the submit, where that was traced.
+    trace TEXT
 );
-INSERT INTO "sayiir_instances" VALUES(1792000000000000512,'submitted',1,'in_progress','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL);
-INSERT INTO "sayiir_instances" VALUES(1792000000000000513,'awaits',1,'awaiting_signal','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL);
-INSERT INTO "sayiir_instances" VALUES(1792000000000000514,'has its signal',1,'awaiting_signal','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL);
-INSERT INTO "sayiir_instances" VALUES(1792000000000000515,'waits',1,'waiting','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL);
-INSERT INTO "sayiir_instances" VALUES(1792000000000000516,'paused',1,'paused','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,'lunch','somebody',NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL);
-INSERT INTO "sayiir_instances" VALUES(1792000000000000517,'cancelled',1,'cancelled','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,'changed my mind',NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,'[{"instance":1792000000000000517,"number":0,"state":"awaiting","node":"go","ref":6,"step":6,"attempt":1,"iteration":1,"crashes":0,"keys":[],"parent":null,"due_at":null,"signal":"go","owner":null,"epoch":3,"until":null,"moved_at":1750000000000000,"definition":1,"tags":"","priority":3,"wake_at":null}]');
-INSERT INTO "sayiir_instances" VALUES(1792000000000000518,'failed',1,'failed','{"n":1,"text":"ä €"}',1750000000000000,1750003601000000,NULL,'{"error_type":"ValueError","message":"a bad payload","task_id":"fails","node_id":"fails","attempts":1,"traceback":"Traceback (most recent call last):\n  File \"/tmp/wt/proof/tests/upgrade/flows.py\", line 25, in fails\n    raise ValueError(\"a bad payload\")\nValueError: a bad payload\n","code":"task_failed","details":{}}',NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,'[{"instance":1792000000000000518,"number":0,"state":"ready","node":"fails","ref":7,"step":9,"attempt":1,"iteration":1,"crashes":0,"keys":[],"parent":null,"due_at":null,"signal":null,"owner":1,"epoch":5,"until":1750003901000000,"moved_at":1750003601000000,"definition":1,"tags":"","priority":3,"wake_at":null}]');
-INSERT INTO "sayiir_instances" VALUES(1792000000000000519,'completed',1,'completed','{"n":1,"text":"ä €"}',1750000000000000,1750003601000000,10,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000512,'submitted',1,'in_progress','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL,NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000513,'awaits',1,'awaiting_signal','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL,NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000514,'has its signal',1,'awaiting_signal','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL,NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000515,'waits',1,'waiting','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL,NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000516,'paused',1,'paused','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,'lunch','somebody',NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL,NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000517,'cancelled',1,'cancelled','{"n":1,"text":"ä €"}',1750000000000000,1750000000000000,NULL,NULL,'changed my mind',NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,'[{"instance":1792000000000000517,"number":0,"state":"awaiting","node":"go","ref":6,"step":6,"attempt":1,"iteration":1,"crashes":0,"keys":[],"parent":null,"due_at":null,"signal":"go","owner":null,"epoch":3,"until":null,"moved_at":1750000000000000,"definition":1,"tags":"","priority":3,"wake_at":null,"avoid":null}]',NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000518,'failed',1,'failed','{"n":1,"text":"ä €"}',1750000000000000,1750003601000000,NULL,'{"error_type":"ValueError","message":"a bad payload","task_id":"fails","node_id":"fails","attempts":1,"traceback":"Traceback (most recent call last):\n  File \"tests/upgrade/flows.py\", line 25, in fails\n    raise ValueError(\"a bad payload\")\nValueError: a bad payload\n","code":"task_failed","details":{}}',NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,'[{"instance":1792000000000000518,"number":0,"state":"ready","node":"fails","ref":7,"step":9,"attempt":1,"iteration":1,"crashes":0,"keys":[],"parent":null,"due_at":null,"signal":null,"owner":1,"epoch":5,"until":1750003901000000,"moved_at":1750003601000000,"definition":1,"tags":"","priority":3,"wake_at":null,"avoid":null}]',NULL);
+INSERT INTO "sayiir_instances" VALUES(1792000000000000519,'completed',1,'completed','{"n":1,"text":"ä €"}',1750000000000000,1750003601000000,10,NULL,NULL,NULL,NULL,NULL,NULL,'{"team":"upgrade"}',NULL,NULL,NULL);
+CREATE TABLE sayiir_logs (
+    instance INTEGER NOT NULL,
+    id INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    level TEXT NOT NULL,
+    task TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    logger TEXT NOT NULL,
+    message TEXT NOT NULL,
+    PRIMARY KEY (instance, id)
+) WITHOUT ROWID;
 CREATE TABLE sayiir_migrations (
     number INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL);
 INSERT INTO "sayiir_migrations" VALUES(1,'initial',1750000000000000);
@@ -62,9 +84,10 @@ CREATE TABLE sayiir_owners (
     owner INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL,
     started_at INTEGER NOT NULL,
-    beat_at INTEGER NOT NULL
+    beat_at INTEGER NOT NULL,
+    facts TEXT
 );
-INSERT INTO "sayiir_owners" VALUES(1,'kept',1750000000000000,1750000000000000);
+INSERT INTO "sayiir_owners" VALUES(1,'kept',1750000000000000,1750000000000000,NULL);
 CREATE TABLE sayiir_results (
     instance INTEGER NOT NULL,
     ref INTEGER NOT NULL,
@@ -158,7 +181,7 @@ INSERT INTO "sayiir_results" VALUES(1792000000000000518,5,'in_route','task',1,1,
 INSERT INTO "sayiir_results" VALUES(1792000000000000518,6,'branch_0','branch',1,1,'completed',NULL,'["route","a",5]',3,NULL,'kept',1750000000000000,1750000000000000,0,NULL);
 INSERT INTO "sayiir_results" VALUES(1792000000000000518,7,'go','await_signal',1,1,'completed','"bad"',NULL,6,NULL,'kept',1750000000000000,1750000000000000,0,NULL);
 INSERT INTO "sayiir_results" VALUES(1792000000000000518,8,'rest','delay',1,1,'completed',NULL,'["ref",7]',7,NULL,'kept',1750000000000000,1750003601000000,0,NULL);
-INSERT INTO "sayiir_results" VALUES(1792000000000000518,9,'fails','task',1,1,'failed',NULL,NULL,7,'{"error_type":"ValueError","message":"a bad payload","task_id":"fails","node_id":"fails","attempts":1,"traceback":"Traceback (most recent call last):\n  File \"/tmp/wt/proof/tests/upgrade/flows.py\", line 25, in fails\n    raise ValueError(\"a bad payload\")\nValueError: a bad payload\n","code":"task_failed","details":{}}','kept',1750003601000000,1750003601000000,0,NULL);
+INSERT INTO "sayiir_results" VALUES(1792000000000000518,9,'fails','task',1,1,'failed',NULL,NULL,7,'{"error_type":"ValueError","message":"a bad payload","task_id":"fails","node_id":"fails","attempts":1,"traceback":"Traceback (most recent call last):\n  File \"tests/upgrade/flows.py\", line 25, in fails\n    raise ValueError(\"a bad payload\")\nValueError: a bad payload\n","code":"task_failed","details":{}}','kept',1750003601000000,1750003601000000,0,NULL);
 INSERT INTO "sayiir_results" VALUES(1792000000000000518,4294967298,'child_0/turn','task',1,1,'completed','{"first":{"n":1,"text":"ä €"},"turns":1}',NULL,1,NULL,'kept',1750000000000000,1750000000000000,0,NULL);
 INSERT INTO "sayiir_results" VALUES(1792000000000000518,4294967299,'child_0/turn','task',2,1,'completed','{"first":{"n":1,"text":"ä €"},"turns":2}',NULL,4294967298,NULL,'kept',1750000000000000,1750000000000000,0,NULL);
 INSERT INTO "sayiir_results" VALUES(1792000000000000518,4294967300,'child_0/turn','task',3,1,'completed','{"first":{"n":1,"text":"ä €"},"turns":3}',NULL,4294967299,NULL,'kept',1750000000000000,1750000000000000,0,NULL);
@@ -218,17 +241,28 @@ CREATE TABLE sayiir_tokens (
     tags TEXT NOT NULL,
     priority INTEGER NOT NULL,
     wake_at INTEGER,
+    avoid INTEGER,
     requested INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (instance, number)
 ) WITHOUT ROWID;
-INSERT INTO "sayiir_tokens" VALUES(1792000000000000512,0,'ready','first',0,0,1,1,0,NULL,NULL,NULL,NULL,NULL,0,NULL,1750000000000000,1,'',3,1750000000000000,0);
-INSERT INTO "sayiir_tokens" VALUES(1792000000000000513,0,'awaiting','go',6,6,1,1,0,NULL,NULL,NULL,'go',NULL,3,NULL,1750000000000000,1,'',3,NULL,0);
-INSERT INTO "sayiir_tokens" VALUES(1792000000000000514,0,'awaiting','go',6,6,1,1,0,NULL,NULL,NULL,'go',NULL,3,NULL,1750000000000000,1,'',3,1750000000000000,0);
-INSERT INTO "sayiir_tokens" VALUES(1792000000000000515,0,'waiting','rest',7,7,1,1,0,NULL,NULL,1750003600000000,NULL,NULL,4,NULL,1750000000000000,1,'',3,1750003600000000,0);
-INSERT INTO "sayiir_tokens" VALUES(1792000000000000516,0,'awaiting','go',6,6,1,1,0,NULL,NULL,NULL,'go',NULL,3,NULL,1750000000000000,1,'',3,NULL,0);
+INSERT INTO "sayiir_tokens" VALUES(1792000000000000512,0,'ready','first',0,0,1,1,0,NULL,NULL,NULL,NULL,NULL,0,NULL,1750000000000000,1,'',3,1750000000000000,NULL,0);
+INSERT INTO "sayiir_tokens" VALUES(1792000000000000513,0,'awaiting','go',6,6,1,1,0,NULL,NULL,NULL,'go',NULL,3,NULL,1750000000000000,1,'',3,NULL,NULL,0);
+INSERT INTO "sayiir_tokens" VALUES(1792000000000000514,0,'awaiting','go',6,6,1,1,0,NULL,NULL,NULL,'go',NULL,3,NULL,1750000000000000,1,'',3,1750000000000000,NULL,0);
+INSERT INTO "sayiir_tokens" VALUES(1792000000000000515,0,'waiting','rest',7,7,1,1,0,NULL,NULL,1750003600000000,NULL,NULL,4,NULL,1750000000000000,1,'',3,1750003600000000,NULL,0);
+INSERT INTO "sayiir_tokens" VALUES(1792000000000000516,0,'awaiting','go',6,6,1,1,0,NULL,NULL,NULL,'go',NULL,3,NULL,1750000000000000,1,'',3,NULL,NULL,0);
+CREATE TABLE sayiir_views (
+    name TEXT PRIMARY KEY,
+    filter TEXT NOT NULL,
+    actor TEXT NOT NULL
+);
+CREATE INDEX sayiir_instances_definition ON sayiir_instances (definition, number);
+CREATE INDEX sayiir_instances_failed ON sayiir_instances (number) WHERE error IS NOT NULL;
+CREATE INDEX sayiir_instances_cancelled ON sayiir_instances (number) WHERE halted IS NOT NULL AND error IS NULL;
 CREATE INDEX sayiir_tokens_due ON sayiir_tokens (definition, tags, priority, wake_at) WHERE wake_at IS NOT NULL;
+CREATE INDEX sayiir_tokens_awaiting ON sayiir_tokens (instance, number) WHERE signal IS NOT NULL;
 CREATE INDEX sayiir_signals_waiting ON sayiir_signals (instance_id, name, id) WHERE consumed_at IS NULL;
 CREATE UNIQUE INDEX sayiir_signals_dedup ON sayiir_signals (instance_id, name, dedup_key) WHERE dedup_key IS NOT NULL;
+CREATE INDEX sayiir_audit_target ON sayiir_audit (target, id);
 DELETE FROM "sqlite_sequence";
 INSERT INTO "sqlite_sequence" VALUES('sayiir_owners',1);
 INSERT INTO "sqlite_sequence" VALUES('sayiir_signals',4);

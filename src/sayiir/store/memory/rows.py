@@ -167,11 +167,14 @@ class MemoryRows(MemoryObserving):
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         return None  # the general way is as quick here
 
-    def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
+    def due(
+        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+    ) -> list[Token]:
         found: list[Token] = []
         for lane in lanes:
             for priority in PRIORITIES:
-                found += self._front((lane.definition, lane.tags, priority), now, limit, suspects)
+                latest = now if before is None else min(now, before - round(priority * aging * MICROS) - 1)
+                found += self._front((lane.definition, lane.tags, priority), latest, limit, suspects)
         found.sort(key=lambda token: ((token.wake_at or 0) + token.priority * aging * MICROS, token.instance, token.number))
         return found[:limit]
 

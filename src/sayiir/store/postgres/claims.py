@@ -25,7 +25,7 @@ from sayiir.store.columns import raw
 from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
 from sayiir.store.postgres.links import REMEMBER_SECS, Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
-from sayiir.store.postgres.rows import MOMENT_SECS, PostgresRows, Shared, lanes_text
+from sayiir.store.postgres.rows import MOMENT_SECS, NEVER, PostgresRows, Shared, lanes_text
 from sayiir.store.scripts.basis import GRACE
 
 _TIDY_SECS = 600.0
@@ -64,7 +64,7 @@ class Claims:
         self._names: dict[int, tuple[str, str]] = {}
 
     def due(
-        self, lanes: list[Lane], limit: int, aging: float, suspects: bool
+        self, lanes: list[Lane], limit: int, aging: float, suspects: bool, before: int | None
     ) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
         """Claim the most urgent tokens.
 
@@ -76,6 +76,7 @@ class Claims:
         values: dict[str, Any] = {
             "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
             "owner": self._shared.owner, "length": length, "grace": GRACE,
+            "before": NEVER if before is None else before,
         }  # fmt: skip
 
         def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
@@ -102,7 +103,7 @@ class Claims:
         (
             _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
             due_at, signal_id, signal, payload, sent_at,
-            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, parts,
+            instance_id, definition, created_at, updated_at, metadata, priority, trace, value, _,
         ) = row  # fmt: skip
         workflow_id, definition_hash = self._name(connection, definition)
         instance = Instance(
@@ -113,7 +114,7 @@ class Claims:
         try:
             route = tuple(plain(keys.encode())) if keys else ()
             position = Position(node, ref, step, attempt, iteration, 0, route)
-            if value is None and parts is not None:
+            if value is None:  # made of others, or nothing is there, which must not be taken for null
                 composed = PostgresRows(connection, self._shared, 0, write=False).value(number, ref)
             else:
                 composed = unpack(raw(value) or b"null")

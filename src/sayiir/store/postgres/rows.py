@@ -29,6 +29,8 @@ from sayiir.store.scripts.work import spoil
 
 MOMENT_SECS = 1.25
 """How long after its last beat an owner is not called dead by those who sweep."""
+NEVER = 1 << 62
+"""After every place in the order of claims."""
 SILENT_SECS = 15.0
 """How long an owner that cannot hold a lock (behind a pooler) counts as alive after its last beat."""
 _DAY = 86_400 * MICROS
@@ -226,8 +228,10 @@ class PostgresRows(PostgresObserving):
     def mark_tokens(self, number: int, requested: bool) -> None:
         self._do(self._sql.MARK_TOKENS, (requested, number))
 
-    def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
-        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, self.owner))
+    def due(
+        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+    ) -> list[Token]:
+        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, before, self.owner))
         found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
 
@@ -338,11 +342,13 @@ def lanes_text(lanes: list[Lane]) -> str:
     return msgspec.json.encode([{"definition": lane.definition, "tags": lane.tags} for lane in lanes]).decode()
 
 
-def due_values(lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, owner: int) -> dict[str, Any]:
+def due_values(
+    lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None, owner: int
+) -> dict[str, Any]:
     """Return what DUE takes."""
     return {
         "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
-        "owner": owner, "grace": GRACE,
+        "owner": owner, "grace": GRACE, "before": NEVER if before is None else before,
     }  # fmt: skip
 
 

@@ -87,7 +87,8 @@ DUE = """SELECT d.instance, d.number FROM json_to_recordset(%(lanes)s) AS l (def
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT instance, number, wake_at FROM @tokens
         WHERE definition = l.definition AND tags = l.tags AND priority = p.priority AND wake_at <= %(now)s
-        AND (crashes = 0 OR %(suspects)s) AND (avoid IS NULL OR avoid <> %(owner)s OR wake_at <= %(now)s - %(grace)s)
+        AND wake_at < %(before)s::bigint - p.priority * %(aging)s AND (crashes = 0 OR %(suspects)s)
+        AND (avoid IS NULL OR avoid <> %(owner)s OR wake_at <= %(now)s - %(grace)s)
         ORDER BY wake_at LIMIT %(limit)s) d
     ORDER BY d.wake_at + p.priority * %(aging)s, d.instance, d.number LIMIT %(limit)s"""
 # The first of each; and if that is left to others for a moment, whatever comes before this moment is over.
@@ -295,7 +296,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             SELECT instance, number, moved_at, state, due_at, signal, crashes,
                 wake_at + l.priority * %(aging)s::bigint AS urgency FROM @tokens
             WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
-            AND wake_at <= (SELECT now FROM c) AND (crashes = 0 OR %(suspects)s::boolean)
+            AND wake_at <= (SELECT now FROM c) AND wake_at < %(before)s::bigint - l.priority * %(aging)s::bigint
+            AND (crashes = 0 OR %(suspects)s::boolean)
             AND (avoid IS NULL OR avoid <> %(owner)s::integer OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)
             ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d
         ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),

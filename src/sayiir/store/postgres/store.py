@@ -264,11 +264,12 @@ class PostgresBackend(ScriptedStore):
             raise
 
     def claim_due(
-        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True
+        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True,
+        before: int | None = None,
     ) -> Due:
         """Claim what may move now, of all instances (see the port)."""
         self._present()
-        found, next_at = self._claims.due(lanes, limit, aging, suspects)
+        found, next_at = self._claims.due(lanes, limit, aging, suspects, before)
         try:
             if hard := [key for key, work in found.items() if work is None]:
                 # In one transaction, so that none is claimed if its answer is lost.

@@ -94,10 +94,12 @@ def spoil(rows: Rows, number: int, error: BackendError) -> None:
     rows.spoil(number, msgspec.json.encode(Failure(type(error).__name__, str(error), "", "")), rows.now())
 
 
-def claim_due(rows: Rows, lanes: list[Lane], limit: int, aging: float, max_crashes: int, suspects: bool) -> Due:
+def claim_due(
+    rows: Rows, lanes: list[Lane], limit: int, aging: float, max_crashes: int, suspects: bool, before: int | None
+) -> Due:
     """Claim the most urgent tokens of these lanes."""
     now, works = rows.now(), list[Work]()
-    for token in rows.due(lanes, now, limit, aging, suspects):
+    for token in rows.due(lanes, now, limit, aging, suspects, before):
         try:
             instance = rows.instance_by_number(token.instance)
         except BackendError as error:

@@ -229,11 +229,14 @@ class SqliteRows(SqliteObserving):
             "UPDATE sayiir_tokens SET requested = ?, wake_at = NULL WHERE instance = ?", (int(requested), number)
         )
 
-    def due(self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool) -> list[Token]:
+    def due(
+        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+    ) -> list[Token]:
         found: list[tuple[float, int, int]] = []
         for lane in lanes:
             for priority in PRIORITIES:
-                key = lane.definition, lane.tags, priority, now, suspects, self.owner, now - GRACE, limit
+                latest = now if before is None else min(now, before - round(priority * aging * MICROS) - 1)
+                key = lane.definition, lane.tags, priority, latest, suspects, self.owner, now - GRACE, limit
                 # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
                 found += [
                     (wake_at + priority * aging * MICROS, instance, token)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from sayiir.clock import MICROS
 from sayiir.core.records import Position, Routing
 from sayiir.testing.conformance.stage import HASH, STRUCTURE, StoreSuite
 
@@ -61,6 +62,15 @@ class QueueingSuite(StoreSuite):
         self.pass_time(1)
         self.store.send_signal("gate", "go", b"1")
         assert self.taken() == ["timer", "gate", "ready"]
+
+    def test_only_what_comes_before_a_place(self) -> None:
+        for name, priority in ("a", 2), ("b", 3), ("c", 4):
+            self.submit(name, priority=priority)
+        place = self.view("b").tokens[0].moved_at + 3 * 300 * MICROS
+        assert self.taken(before=place) == ["a"]
+        assert self.taken(before=place + 1) == ["b"]
+        assert self.taken(before=place) == []
+        assert self.taken() == ["c"]
 
     def test_no_more_than_the_limit(self) -> None:
         for number in range(7):
