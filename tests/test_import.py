@@ -12,10 +12,12 @@ import sayiir
 
 NAMES = """
     AsyncWorkflowClient BackendError BranchBuilder ClaimLostError DefinitionError DefinitionMismatchError
-    DeserializationError Flow ForkBuilder InMemoryBackend InstanceAlreadyExistsError InstanceBusyError
+    DeserializationError FilterError Flow ForbiddenError ForkBuilder InMemoryBackend InstanceAlreadyExistsError
+    InstanceBusyError
     InstanceNotFoundError InvalidStateError LoopLimitError LoopResult NodeInfo NonRetryableError OnMax PostgresBackend
     RetryPolicy RouteError SchemaVersionError SerializationError SignalTimeoutError SqliteBackend TaskError TaskExecutionContext
-    TaskMetadata TaskTimeoutError TimelineEntry Worker WorkerCrashError WorkerHandle Workflow WorkflowClient WorkflowError
+    TaskMetadata TaskTimeoutError TimelineEntry UnknownWorkflowError Worker WorkerCrashError WorkerHandle Workflow
+    WorkflowClient WorkflowError
     WorkflowStatus
     acancel_workflow
     apause_workflow aresume_workflow arun_durable_workflow arun_workflow asend_signal aunpause_workflow cancel_workflow

@@ -13,7 +13,7 @@ import pytest
 from sayiir.errors import SchemaVersionError
 from sayiir.store.postgres import PostgresBackend
 from sayiir.store.postgres.migrate import migrate, migrations
-from sayiir.store.postgres.rows import lanes_text, wake_values
+from sayiir.store.postgres.rows import NEVER, lanes_text, wake_values
 from sayiir.store.scripts.basis import GRACE
 from tests.postgres.common import Beside, ask, begin, lanes, new, opened, works
 from tests.postgres.test_presence import ROOT
@@ -158,7 +158,7 @@ def test_the_claim_looks_at_what_is_due_alone(full):
     url, store = full
     values = {
         "lanes": lanes_text(lanes(store)), "limit": 10, "aging": 1, "suspects": True, "owner": 1, "length": 1,
-        "grace": GRACE,
+        "grace": GRACE, "before": NEVER,
     }  # fmt: skip
     found = scans(url, store._shared.sql.HOT_CLAIM, values)
     assert ("tokens", "Index Scan", "tokens_due") in found

@@ -11,7 +11,9 @@ from sayiir import (
     DefinitionError,
     DefinitionMismatchError,
     DeserializationError,
+    FilterError,
     Flow,
+    ForbiddenError,
     InstanceAlreadyExistsError,
     InstanceBusyError,
     InstanceNotFoundError,
@@ -24,6 +26,7 @@ from sayiir import (
     SignalTimeoutError,
     TaskError,
     TaskTimeoutError,
+    UnknownWorkflowError,
     WorkerCrashError,
     WorkflowClient,
     WorkflowError,
@@ -53,6 +56,9 @@ TREE = {
     InstanceBusyError: BackendError,
     ClaimLostError: BackendError,
     SchemaVersionError: BackendError,
+    ForbiddenError: WorkflowError,
+    FilterError: WorkflowError,
+    UnknownWorkflowError: WorkflowError,
 }
 
 
@@ -74,7 +80,8 @@ def test_codes_are_stable():
         "WorkerCrashError": "worker_crash", "SerializationError": "serialization_error", "DeserializationError": "deserialization_error",
         "NonRetryableError": "non_retryable", "BackendError": "backend_error", "InstanceNotFoundError": "instance_not_found",
         "InvalidStateError": "invalid_state", "InstanceBusyError": "instance_busy", "ClaimLostError": "claim_lost",
-        "SchemaVersionError": "schema_version",
+        "SchemaVersionError": "schema_version", "ForbiddenError": "forbidden", "FilterError": "bad_filter",
+        "UnknownWorkflowError": "unknown_workflow",
     }  # fmt: skip
 
 

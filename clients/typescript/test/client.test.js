@@ -35,8 +35,11 @@ test("conflict policies", async () => {
 
 test("signals, once by key", async () => {
   await client.submit("gate", "signalled", 1);
+  await client.pause("signalled"); // or it may have ended when the second one comes
+  await until("signalled", "paused");
   assert.equal(await client.sendSignal("signalled", "go", 5, { dedupKey: "k" }), true);
   assert.equal(await client.sendSignal("signalled", "go", 6, { dedupKey: "k" }), false);
+  await client.unpause("signalled");
   assert.equal((await client.wait("signalled", { timeoutSecs: 60 })).output, 5);
   await assert.rejects(client.sendSignal("signalled", "go", 1), refused("invalid_state"));
 });
