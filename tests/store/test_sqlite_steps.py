@@ -65,3 +65,16 @@ def test_a_pause_and_the_end_of_a_wait_among_many(store):
     assert store.load("i2").instance.status == "paused"
     assert store.load("i5").tokens[0].node == "next"
     assert [len(store.history(hand.fence.instance)) for hand in hands] == [1, 1, 1, 1, 1, 2, 1, 1]
+
+
+def test_a_late_step_that_its_new_owner_has_made_already_is_refused(store):
+    hands = [begin(store, f"i{number}") for number in range(8)]
+    orders = [order_of(hand, b'"late"') for hand in hands]
+    store.release([hands[3].fence])
+    (claim,) = store.claim("i3", "hash", "flow").claims
+    assert store.checkpoint_many([order_of(Hand(store, claim), b'"first"')]) == [CONTINUE]
+    answers = store.checkpoint_many(orders)
+    assert isinstance(answers[3], ClaimLostError)
+    assert answers[:3] + answers[4:] == [CONTINUE] * 7
+    (record,) = store.history(hands[3].fence.instance)
+    assert record.output == b'"first"'

@@ -78,7 +78,7 @@ def steps(count: int) -> str:
         INSERT INTO sayiir_results SELECT {", ".join(f"column{place}" for place in range(1, 17))}
         FROM line CROSS JOIN sayiir_tokens ON instance = column17 AND number = column18 AND epoch = column19
         AND owner IS NOT NULL AND requested = 0 AND state = 'ready' AND due_at IS NULL AND signal IS NULL
-        AND keys IS column20"""  # noqa: S608 -- made of placeholders and column numbers
+        AND keys IS column20 RETURNING instance, ref"""  # noqa: S608 -- made of placeholders and column numbers
 
 
 RECORDS = """SELECT ref, node, kind, iteration, attempt, status, CAST(output AS BLOB), CAST(parts AS BLOB), source,

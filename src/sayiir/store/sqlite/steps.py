@@ -70,10 +70,9 @@ def write_together(connection: sqlite3.Connection, steps: list[Step]) -> list[Mo
 
 def _write(connection: sqlite3.Connection, steps: list[Step]) -> list[Moved | None]:
     values = [value for step in steps for value in step.values]
-    if connection.execute(_statement(len(steps)), values).rowcount == len(steps):
-        return [CONTINUE] * len(steps)
-    is_there = "SELECT 1 FROM sayiir_results WHERE instance = ? AND ref = ?"
-    return [CONTINUE if connection.execute(is_there, step.key).fetchone() else None for step in steps]
+    # What this statement wrote, not what is there: the line of a late step may be its new owner's.
+    written = set(connection.execute(_statement(len(steps)), values).fetchall())
+    return [CONTINUE if step.key in written else None for step in steps]
 
 
 @cache
