@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
 
 import pytest
 
@@ -149,6 +150,27 @@ def test_lines_that_cannot_be_stored_are_dropped_and_counted(app, monkeypatch):
         assert client.result("a", 20) == 1
     assert handle._shift.keeper.dropped == 2
     assert handle._shift.keeper not in logging.getLogger().handlers
+
+
+def test_no_task_waits_while_lines_are_stored(app, monkeypatch):
+    storing, go_on = threading.Event(), threading.Event()
+
+    def slow(number, lines):
+        storing.set()
+        assert go_on.wait(20)
+
+    app(Lines())
+    backend = InMemoryBackend()
+    monkeypatch.setattr(backend, "add_logs", slow)
+    client = WorkflowClient(backend)
+    with Worker("w", backend).start([WORKFLOW]):
+        try:
+            client.submit(WORKFLOW, "a", 1)
+            assert storing.wait(20)
+            client.submit(WORKFLOW, "b", 2)
+            assert client.result("b", 20) == 2
+        finally:
+            go_on.set()
 
 
 @pytest.mark.parametrize(("number", "name"), [(5, "debug"), (10, "debug"), (25, "info"), (39, "warning"), (60, "critical")])

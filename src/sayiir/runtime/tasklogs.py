@@ -50,6 +50,7 @@ class Keeper(logging.Handler):
         self._wanted = threading.Event()
         self._ended = threading.Event()
         self._thread: threading.Thread | None = None
+        self._beginning = threading.Lock()
         self._writing = threading.Lock()
         self.dropped = 0
 
@@ -81,8 +82,8 @@ class Keeper(logging.Handler):
             self._begin()
 
     def _begin(self) -> None:
-        # No thread for workers whose tasks say nothing.
-        with self._writing:
+        # No thread for workers whose tasks say nothing. Its lock is not that of writing, for which no task may wait.
+        with self._beginning:
             if self._thread is None and not self._ended.is_set():
                 self._thread = threading.Thread(target=self._work, name="sayiir-logs", daemon=True)
                 self._thread.start()
