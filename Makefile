@@ -11,7 +11,8 @@ demo: $(VENV)/.installed
 
 test: $(VENV)/.installed
 	$(PY) -m pytest -n 2 --dist worksteal tests
-	$(PY) -m pytest -q --cov --cov-fail-under=100 tests/core tests/flow tests/picture
+	$(PY) -m coverage run -m pytest -q tests/core tests/flow tests/picture
+	$(PY) -m coverage report --fail-under=100
 
 check: $(VENV)/.installed
 	$(PY) -m ruff check .
