@@ -3,6 +3,7 @@
 model.py      the values they show
 access.py     who may do what: one table
 filter.py     the language of the filter box
+veiled.py     what of an instance is secret
 masking.py    stored values made fit for people's eyes
 why.py        why an instance stands where it stands: a pure function of gathered facts
 facts.py      gathers those facts from a store
