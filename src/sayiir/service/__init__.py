@@ -11,6 +11,7 @@ nodes.py      the nodes of an instance and how each stands
 sketch.py     a stored definition as a graph that can be drawn
 drawing.py    pictures with states, large groups folded
 forms.py      JSON Schemas of inputs and signals
+saved.py      saved views
 lists.py      pages, counts, workflows, workers, inbox
 outcomes.py   outputs and results as values, for programs
 actions.py    what changes something, each with its audit line
