@@ -6,11 +6,14 @@ secrets masked and long values cut. No SQL and no engine rule stands here.
 
 from __future__ import annotations
 
+from typing import Literal
+
 from sayiir.core.graph import Graph
 from sayiir.core.lifecycle import TERMINAL
 from sayiir.core.marks import Veil
 from sayiir.core.outline import Item, outline
 from sayiir.errors import BackendError, InstanceNotFoundError, UnknownWorkflowError
+from sayiir.picture import to_mermaid, to_text
 from sayiir.service import why as reasons
 from sayiir.service.actions import Actions
 from sayiir.service.drawing import picture
@@ -237,6 +240,19 @@ class Service(Actions, Outcomes, Gathering):
         if workflow_id is None:
             raise ValueError("say an instance or a workflow")
         return picture(self._graph(workflow_id, definition_hash or self._newest(workflow_id)), None)
+
+    def graph_text(
+        self, access: Access, workflow_id: str, *, definition_hash: str | None = None,
+        form: Literal["mermaid", "text"] = "mermaid",
+    ) -> str:  # fmt: skip
+        """Return a definition as Mermaid, or as lines of text: the one known here or stored last when none is said.
+
+        Raises:
+            UnknownWorkflowError: there is no such thing.
+        """
+        self._allow(access, "graph_text")
+        graph = self._graph(workflow_id, definition_hash or self._newest(workflow_id))
+        return to_mermaid(graph) if form == "mermaid" else to_text(graph) + "\n"
 
     def graph(self, access: Access, instance_id: str) -> tuple[NodeView, ...]:
         """Return the nodes of an instance and how each stands.
