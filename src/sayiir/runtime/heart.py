@@ -111,6 +111,8 @@ class Chores(_Part):
         self._purge_at = now + self._clock.chance() * _PURGE_SECS
 
     def _round(self) -> None:
+        if self._shift.keeper is not None:
+            self._shift.keeper.start()  # whoever configured logging meanwhile has taken it out
         self._store.sweep(max_crashes=self._shift.plan.max_crashes)
         now = self._clock.monotonic()
         if now >= self._lanes_at:
