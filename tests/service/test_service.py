@@ -412,3 +412,19 @@ def test_every_change_of_a_saved_view_leaves_a_line(service):
         (OPERATOR.user, "save_view", "*", {"view": "second", "where": ""}),
         (OPERATOR.user, "drop_view", "*", {"view": "ours"}),
     ]
+
+
+def test_how_many_attempts_there_are_is_known_without_the_code(backend):
+    @task(retries=RetryPolicy(max_retries=4, initial_delay_secs=600))
+    def charge(value: int) -> int:
+        raise TimeoutError("no answer")
+
+    flow = Flow("charging").then(charge).build()
+    with Worker("w-1", backend).start([flow]):
+        WorkflowClient(backend).submit(flow, "a", 1)
+        deadline, seen = backend.clock.monotonic() + 30, 0
+        while Service(backend).why(VIEWER, "a").code != "retrying":
+            assert backend.clock.monotonic() < deadline
+            seen = backend.wait_for_hint(seen, 0.05)
+        for known in ([flow], []):
+            assert ", attempt 2 of 5, after TimeoutError: no answer" in Service(backend, workflows=known).why(VIEWER, "a").sentence

@@ -231,3 +231,11 @@ def test_of_several_branches_the_one_that_needs_help_is_told():
 
 def test_nothing_is_known_for_a_moment():
     assert told().code == "changing"
+
+
+def test_what_is_tried_alone_says_so():
+    found = told(due(node="crash", crashes=2), workers=[worker()])
+    assert found.sentence == (
+        "'crash' was running when its process died, 2 times so far; a worker takes one such task at a time, and 1 live worker "
+        "can take it."
+    )

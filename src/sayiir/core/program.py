@@ -214,7 +214,11 @@ class Program:
         if not self.definition.secrets:
             from sayiir.core.marks import marks_of  # only what is stored needs marks
 
-            self.definition = msgspec.structs.replace(self.definition, secrets=marks_of(self.nodes))
+            tasks = [op for op in self.ops.values() if isinstance(op, TaskOp)]
+            attempts = {op.id: op.metadata.retries.max_retries + 1 for op in tasks if op.metadata.retries is not None}
+            self.definition = msgspec.structs.replace(
+                self.definition, secrets=marks_of(self.nodes), attempts=attempts
+            )
         return self.definition
 
     def _routing(self) -> Routing:

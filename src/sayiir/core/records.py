@@ -30,7 +30,8 @@ Routing: TypeAlias = dict[str, tuple[int | None, str]]
 class Definition(msgspec.Struct, frozen=True):
     """A definition as stores know it: its name, its text, which tasks ask for tags or a priority, and what is secret.
 
-    `secrets` is a JSON text (see `core.secrets`); "" where nobody has worked it out.
+    `secrets` is a JSON text (see `core.secrets`); "" where nobody has worked it out. `attempts` has the tasks that are
+    retried, and how many attempts each has.
     """
 
     workflow_id: str
@@ -38,6 +39,7 @@ class Definition(msgspec.Struct, frozen=True):
     structure: str
     routing: Routing = {}
     secrets: str = ""
+    attempts: dict[str, int] = {}
 
 
 class Record(msgspec.Struct, gc=False):

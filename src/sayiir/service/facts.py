@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from sayiir.core.outline import Item
-from sayiir.core.program import TaskOp
 from sayiir.core.records import Failure
 from sayiir.core.values import unpack
 from sayiir.runtime.failure import read_failure
@@ -63,13 +62,13 @@ class Gathering(Veiled):
         return scrubbed_failure(read_failure(unpack(failed[-1].error or b"")), self._scrubber(instance)).text
 
     def _allowed(self, instance: Instance, tokens: tuple[Token, ...]) -> dict[str, int]:
-        """Return how many attempts the tasks have in all, as far as this server knows their workflow."""
-        known = self.registered(instance.workflow_id, instance.definition_hash)
-        if known is None:
+        """Return how many attempts the tasks have in all: as their code here says, or as it said when it was registered."""
+        if not any(token.state in ("backoff", "ready") for token in tokens):
             return {}
-        ops = known.program.prepare().ops
-        tasks = {token.node: op for token in tokens if isinstance(op := ops.get(token.node), TaskOp)}
-        return {node: op.metadata.retries.max_retries + 1 for node, op in tasks.items() if op.metadata.retries is not None}
+        known = self.registered(instance.workflow_id, instance.definition_hash)
+        if known is not None:
+            return known.program.stored().attempts
+        return self.store.attempts(instance.workflow_id, instance.definition_hash)
 
 
 def _is_alive(owner: OwnerFacts | None, token: Token, now: int) -> bool:

@@ -215,7 +215,7 @@ def _retrying(token: Token, facts: Facts) -> Why:
     if due <= facts.now and token.owner is None:
         return _due(token, facts)
     allowed = facts.allowed.get(token.node)
-    number = f"attempt {token.attempt}{f' of {allowed}' if allowed else ''}"
+    number = f"attempt {token.attempt}{f' of {allowed + token.crashes}' if allowed else ''}"
     error = facts.failures.get(token.node)
     after = f" after {cut(error)}" if error else ""
     evidence = [("task", token.node), ("next attempt", clock_time(due)), ("attempt", str(token.attempt))]
@@ -277,6 +277,14 @@ def _due(token: Token, facts: Facts) -> Why:
     since = token.wake_at if token.wake_at is not None else token.moved_at
     ahead = facts.ahead.get(token.number, 0)
     line = f" {plural(ahead, 'other goes', 'others go')} before it." if ahead else ""
+    if token.crashes:
+        return Why(
+            "queued", f"{token.node!r} was running when its process died, {plural(token.crashes, 'time')} so far; a worker "
+            f"takes one such task at a time, and {plural(len(fit), 'live worker')} can take it.{line}",
+            (("node", token.node), ("crashes", str(token.crashes)), ("due since", clock_time(since)),
+             ("workers", _names(fit))),
+            "nothing, if it moves soon; else see which of them runs, or start another worker",
+        )  # fmt: skip
     return Why(
         "queued", f"{token.node!r} has been due for {span(facts.now - since)} and waits for a free worker; "
         f"{plural(len(fit), 'live worker')} can take it.{line}",

@@ -137,6 +137,10 @@ class Observed(Protocol):
         """Return the marks of what is secret of a definition's values (see `core.secrets`), as JSON."""
         ...
 
+    def attempts(self, workflow_id: str, definition_hash: str) -> dict[str, int]:
+        """Return the tasks of a definition that are retried, and how many attempts each has."""
+        ...
+
     def endings(self, definition: int, limit: int) -> list[Ended]:
         """Return those of the newest `limit` instances of a definition that completed or failed, the newest first."""
         ...

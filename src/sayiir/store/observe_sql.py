@@ -95,6 +95,7 @@ FAULTS = {
         ON d.number = i.definition WHERE d.number IS NULL""",
 }
 """What must not be, and how many of it there are."""
+SHOWN = "SELECT secrets, attempts FROM @definitions WHERE workflow_id = ? AND definition_hash = ?"
 TABLES = ("definitions", "instances", "tokens", "results", "signals", "owners", "logs", "audit", "views")
 
 
@@ -206,10 +207,12 @@ class SqlObserving:
         return [Known(*row) for row in rows]
 
     def secrets(self, workflow_id: str, definition_hash: str) -> str:
-        rows = self.ask(
-            "SELECT secrets FROM @definitions WHERE workflow_id = ? AND definition_hash = ?", (workflow_id, definition_hash)
-        )
+        rows = self.ask(SHOWN, (workflow_id, definition_hash))
         return str(rows[0][0]) if rows else "[]"
+
+    def attempts(self, workflow_id: str, definition_hash: str) -> dict[str, int]:
+        rows = self.ask(SHOWN, (workflow_id, definition_hash))
+        return msgspec.json.decode(rows[0][1], type=dict[str, int]) if rows else {}
 
     def endings(self, definition: int, limit: int) -> list[Ended]:
         statement = f"SELECT i.status, i.created_at, i.updated_at {OF_DEFINITION}"

@@ -57,6 +57,11 @@ class Observing(ABC):
         found: str = self._read(lambda rows: rows.secrets(workflow_id, definition_hash))
         return found
 
+    def attempts(self, workflow_id: str, definition_hash: str) -> dict[str, int]:
+        """Return the tasks of a definition that are retried, and how many attempts each has."""
+        found: dict[str, int] = self._read(lambda rows: rows.attempts(workflow_id, definition_hash))
+        return found
+
     def endings(self, definition: int, limit: int) -> list[Ended]:
         """Return how the newest instances of a definition ended (see the port)."""
         return self._read(lambda rows: rows.endings(definition, limit))

@@ -167,19 +167,21 @@ class PostgresRows(PostgresObserving):
     def add_definition(self, definition: Definition) -> int:
         key = definition.workflow_id, definition.definition_hash
         routing = msgspec.json.encode(definition.routing).decode()
+        attempts = msgspec.json.encode(definition.attempts, order="sorted").decode()
         tags = {"", *(tags for _, tags in definition.routing.values())}
         row = self._one(self._sql.DEFINITION, key)
         if row is None:
             lanes = msgspec.json.encode(sorted(tags)).decode()
             secrets = definition.secrets or NONE
-            row = self._one(self._sql.ADD_DEFINITION, (*key, definition.structure, routing, lanes, secrets))
+            row = self._one(self._sql.ADD_DEFINITION, (*key, definition.structure, routing, lanes, secrets, attempts))
             if row is not None:
                 return int(row[0])
             row = self._one(self._sql.DEFINITION, key)  # somebody else was quicker
-        if row[1] != routing or together(row[3], definition.secrets) != row[3]:
-            number, _, stored_lanes, secrets = self._one(self._sql.DEFINITION + b" FOR UPDATE", key)
+        if (row[1], row[3], row[4]) != (routing, together(row[3], definition.secrets), attempts):
+            number, _, stored_lanes, secrets, _ = self._one(self._sql.DEFINITION + b" FOR UPDATE", key)
             lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
-            self._do(self._sql.SAVE_ROUTING, (routing, lanes, together(secrets, definition.secrets), number))
+            secrets = together(secrets, definition.secrets)
+            self._do(self._sql.SAVE_ROUTING, (routing, lanes, secrets, attempts, number))
         return int(row[0])
 
     def routing(self, definition: int) -> Routing:

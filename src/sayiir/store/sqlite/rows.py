@@ -125,23 +125,24 @@ class SqliteRows(SqliteObserving):
     def _register(self, definition: Definition) -> int:
         key = definition.workflow_id, definition.definition_hash
         routing = msgspec.json.encode(definition.routing).decode()
+        attempts = msgspec.json.encode(definition.attempts, order="sorted").decode()
         tags = {"", *(tags for _, tags in definition.routing.values())}
         row = self._execute(sql.DEFINITION, key).fetchone()
         if row is None:
             lanes = msgspec.json.encode(sorted(tags)).decode()
             cursor = self._execute(
-                "INSERT INTO sayiir_definitions (workflow_id, definition_hash, structure, routing, lanes, secrets) "
-                "VALUES (?, ?, ?, ?, ?, ?)",
-                (*key, definition.structure, routing, lanes, definition.secrets or NONE),
+                "INSERT INTO sayiir_definitions "
+                "(workflow_id, definition_hash, structure, routing, lanes, secrets, attempts) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (*key, definition.structure, routing, lanes, definition.secrets or NONE, attempts),
             )
             return cursor.lastrowid or 0
-        number, stored_routing, stored_lanes, stored_secrets = row
+        number, stored_routing, stored_lanes, stored_secrets, stored_attempts = row
         secrets = together(stored_secrets, definition.secrets)
-        if (stored_routing, stored_secrets) != (routing, secrets):
+        if (stored_routing, stored_secrets, stored_attempts) != (routing, secrets, attempts):
             lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
             self._execute(
-                "UPDATE sayiir_definitions SET routing = ?, lanes = ?, secrets = ? WHERE number = ?",
-                (routing, lanes, secrets, number),
+                "UPDATE sayiir_definitions SET routing = ?, lanes = ?, secrets = ?, attempts = ? WHERE number = ?",
+                (routing, lanes, secrets, attempts, number),
             )
         return int(number)
 
