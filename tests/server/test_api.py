@@ -170,7 +170,7 @@ def test_a_body_that_does_not_say_how_long_it_is_is_cut_off(client):
 
 
 def test_an_error_that_nobody_foresaw_is_told_without_its_text(backend, monkeypatch, caplog):
-    monkeypatch.setattr("sayiir.service.lists.Lists.views", lambda *_: {}["a secret"])
+    monkeypatch.setattr("sayiir.service.saved.Saved.views", lambda *_: {}["a secret"])
     with TestClient(create_app(backend), base_url="http://localhost", raise_server_exceptions=False) as client:
         found = problem(client.get(f"{API}/views"), 500, "internal_error")
     assert "secret" not in json.dumps(found)

@@ -107,6 +107,7 @@ def test_no_text_of_an_address_or_a_form_becomes_markup(text):
             client.get("/compare", params={"id": [text, text + "2"]}),
             client.get("/audit", params={"target": text, "cursor": text}),
             client.post("/workflow", params={"id": text}, data={"/by": text, "/channel": text, "raw": text, "instance_id": text}),
+            client.post("/views", data={"name": text, "where": text, "replaces": text}),
             client.post("/instance", params={"id": text}, data={"action": "signal", "signal": text, "/by": text}),
             client.post("/bulk", data={"action": "cancel", "scope": "ids", "id": text, "where": text, "reason": text, "done": text}),
         ]
