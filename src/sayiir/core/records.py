@@ -27,7 +27,7 @@ Routing: TypeAlias = dict[str, tuple[int | None, str]]
 """Node → (priority, tags as text), for the tasks that declare either."""
 
 
-class Definition(msgspec.Struct, frozen=True):
+class Definition(msgspec.Struct, frozen=True, gc=False):
     """A definition as stores know it: its name, its text, and which tasks ask for tags or a priority."""
 
     workflow_id: str
@@ -71,31 +71,31 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     """The keys of the routes around the token, outermost first."""
 
 
-class Run(msgspec.Struct, frozen=True, tag=True):
+class Run(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Run the task at the position."""
 
 
-class Wait(msgspec.Struct, frozen=True, tag=True):
+class Wait(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Park for a length of time: a delay, or the pause before a retry."""
 
     seconds: float
     retry: bool = False
 
 
-class Await(msgspec.Struct, frozen=True, tag=True):
+class Await(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Park until a signal is there, or until the timeout."""
 
     signal: str
     seconds: float | None = None
 
 
-class Fork(msgspec.Struct, frozen=True, tag=True):
+class Fork(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Park the token and start one for each branch: (token number, position, whether a task stands there)."""
 
     children: tuple[tuple[int, Position, bool], ...]
 
 
-class Arrive(msgspec.Struct, frozen=True, tag=True):
+class Arrive(msgspec.Struct, frozen=True, tag=True, gc=False):
     """End a branch token at its join; the last one to arrive moves the parent to `join`."""
 
     parent: int
@@ -105,11 +105,11 @@ class Arrive(msgspec.Struct, frozen=True, tag=True):
     """Every branch of the fork: (token number, branch name) in declaration order."""
 
 
-class Complete(msgspec.Struct, frozen=True, tag=True):
+class Complete(msgspec.Struct, frozen=True, tag=True, gc=False):
     """End the instance with the value at the position."""
 
 
-class Fail(msgspec.Struct, frozen=True, tag=True):
+class Fail(msgspec.Struct, frozen=True, tag=True, gc=False):
     """End the instance as failed."""
 
     error: bytes
@@ -118,7 +118,7 @@ class Fail(msgspec.Struct, frozen=True, tag=True):
 Decision: TypeAlias = Run | Wait | Await | Fork | Arrive | Complete | Fail
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, gc=False):
     """What one checkpoint writes: the lines of history, the token's new position, and what it does there."""
 
     records: tuple[Record, ...]
@@ -126,7 +126,7 @@ class Move(msgspec.Struct, frozen=True):
     decision: Decision
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why a task failed, as it is stored and shown."""
 
     error_type: str

@@ -270,25 +270,27 @@ HOT_CREATE = f"""WITH made AS (INSERT INTO @instances
     SELECT number, 0, $7::text, $8::text, 0, 0, 1, 1, 0, $9::integer, $10::bigint, created_at + $11::bigint, created_at,
         definition, $12::text, $13::smallint, CASE WHEN $9::integer IS NULL THEN created_at END
     FROM made RETURNING moved_at"""
-HOT_CREATE_MANY = f"""WITH g AS (SELECT * FROM json_to_recordset(%s::json) AS g (number bigint, id text,
-        definition integer, input text, metadata text, given smallint, state text, node text, tags text,
-        priority smallint, trace text)),
+# Of many instances only what differs travels for each, and is read by the server for each.
+HOT_CREATE_MANY = f"""WITH s AS MATERIALIZED (SELECT * FROM json_to_record(%s::json) AS s (definition integer, metadata text,
+        given smallint, state text, node text, tags text, priority smallint, trace text)),
     made AS (INSERT INTO @instances
         (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
-        SELECT number, id, definition, 'in_progress', input, now, now, metadata, given, trace
-        FROM g CROSS JOIN {_ONCE} ORDER BY id ON CONFLICT DO NOTHING
-        RETURNING number, created_at)
-    INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, epoch, moved_at,
+        SELECT g.number, g.id, s.definition, 'in_progress', g.input, now, now, s.metadata, s.given, s.trace
+        FROM json_to_recordset(%s::json) AS g (number bigint, id text, input text) CROSS JOIN s CROSS JOIN {_ONCE}
+        ORDER BY g.id ON CONFLICT DO NOTHING RETURNING number, created_at),
+    placed AS (INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, epoch, moved_at,
         definition, tags, priority, wake_at)
-    SELECT g.number, 0, g.state, g.node, 0, 0, 1, 1, 0, 0, made.created_at, g.definition, g.tags, g.priority,
-        made.created_at FROM made JOIN g ON g.number = made.number RETURNING moved_at"""
+        SELECT made.number, 0, s.state, s.node, 0, 0, 1, 1, 0, 0, made.created_at, s.definition, s.tags, s.priority,
+            made.created_at FROM made CROSS JOIN s RETURNING moved_at)
+    SELECT count(*), min(moved_at) FROM placed"""
 LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 # What may move now and its claim; and if that is all, when the next one may, which for a retry that is left to others is a
-# little later. One whose process died, or whose instance is locked, or of
-# which it cannot be told why it may move, is taken on its own: instances are locked after tokens here, and so without
-# waiting. Each of two workers that look at once gets tokens of its own. The length of a claim tells the claims of one
-# statement apart.
-HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
+# little later. One whose process died, or whose instance is locked, or of which it cannot be told why it may move, is
+# taken on its own: instances are locked after tokens here, and so without waiting. Each of two workers that look at once
+# gets tokens of its own. The length of a claim tells the claims of one statement apart. Nobody waits for the disk: a claim
+# that a crash of the server has swallowed was never made, and since an epoch is the time of its claim, the next one
+# cannot be taken for it (docs/adr/0018).
+HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config('synchronous_commit', 'off', true)),
     lanes AS MATERIALIZED (SELECT l.definition, l.tags, p.priority
         FROM json_to_recordset(%(lanes)s::json) AS l (definition integer, tags text)
         CROSS JOIN generate_series(1, 5) AS p (priority)),
@@ -314,8 +316,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             AND instance_id = i.instance_id AND name = f.signal AND consumed_at IS NULL ORDER BY id LIMIT 1) s ON true),
     roused AS (UPDATE @instances SET status = 'in_progress', updated_at = (SELECT now FROM c) WHERE status <> 'in_progress'
         AND number IN (SELECT instance FROM able WHERE wake IN ('timer', 'backoff', 'signal', 'expired'))),
-    taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint, epoch = t.epoch + 1,
-        moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
+    taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint,
+        epoch = greatest(t.epoch + 1, c.now), moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
         WHERE a.wake IS NOT NULL AND t.instance = a.instance AND t.number = a.number
         RETURNING t.instance, t.number, a.urgency, a.moved_at, t.epoch, a.wake, t.node, t.ref, t.step, t.attempt,
             t.iteration, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
