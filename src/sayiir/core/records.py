@@ -24,11 +24,11 @@ def ref_of(token: int, step: int) -> Ref:
 
 
 Routing: TypeAlias = dict[str, tuple[int | None, str]]
-"""Node → (priority, tags as text), for the tasks that declare either."""
+"""Node → (priority, tags as text), for the nodes that have either (see `program.tags_text`)."""
 
 
 class Definition(msgspec.Struct, frozen=True, gc=False):
-    """A definition as stores know it: its name, its text, and which tasks ask for tags or a priority."""
+    """A definition as stores know it: its name, its text, and which nodes ask for tags or a priority."""
 
     workflow_id: str
     definition_hash: str

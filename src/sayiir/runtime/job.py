@@ -42,10 +42,8 @@ class Skill:
         tasks = [op for op in self.program.ops.values() if isinstance(op, TaskOp)]
         self.foreign = frozenset(op.id for op in tasks if tags is not None and not tags.issuperset(op.metadata.tags or ()))
         """The tasks that need another worker."""
-        self.coroutines = frozenset(op.id for op in tasks if op.is_async and op.metadata.isolation is None)
+        self.coroutines = frozenset(op.id for op in tasks if op.on_loop)
         """The tasks that run on the event loop."""
-        self.only_coroutines = len(self.coroutines) == len(self.program.ops) - 1
-        """Whether there is nothing else to do in it."""
         self.tasks = frozenset(op.id for op in tasks)
 
     def priority(self, node: str, instance: Instance) -> int:

@@ -40,6 +40,10 @@ class Hints:
 
     def notify(self) -> None:
         """Say that something changed."""
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Wake who waits in this process, and nobody else."""
         self._mark += 1
         if self._waiting:
             with self._condition:

@@ -81,6 +81,7 @@ class PostgresRows(PostgresObserving):
         self._lock = shared.sql.LOCK if write else b""
         self.owner = shared.owner
         self.claim_ttl = shared.claim_ttl
+        self._routings: dict[int, Routing] = {}
         self.met = False
         """Whether the instance asked for last was there."""
 
@@ -181,7 +182,10 @@ class PostgresRows(PostgresObserving):
         return int(row[0])
 
     def routing(self, definition: int) -> Routing:
-        return msgspec.json.decode(self._one(self._sql.ROUTING, (definition,))[0], type=Routing)
+        if definition not in self._routings:  # a fork asks for each of its branches
+            found = self._one(self._sql.ROUTING, (definition,))
+            self._routings[definition] = msgspec.json.decode(found[0], type=Routing)
+        return self._routings[definition]
 
     def lanes(self, definition: int) -> list[Lane]:
         definition_hash, lanes = self._one(self._sql.LANES, (definition,))
