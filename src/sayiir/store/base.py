@@ -105,11 +105,11 @@ class ScriptedStore(Observing):
         return self._write(lambda rows: scripts.register(rows, definitions))
 
     def claim_due(
-        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True,
+        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, beside: int = 0,
         before: int | None = None,
     ) -> Due:
         """Claim what may move now, of all instances (see the port)."""
-        return self._write(lambda rows: scripts.claim_due(rows, lanes, limit, aging, max_crashes, suspects, before))
+        return self._write(lambda rows: scripts.claim_due(rows, lanes, limit, aging, max_crashes, beside, before))
 
     def sweep(self, *, max_crashes: int = MAX_CRASHES) -> int:
         """Free what the dead have left (see the port)."""

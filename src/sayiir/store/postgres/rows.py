@@ -229,9 +229,9 @@ class PostgresRows(PostgresObserving):
         self._do(self._sql.MARK_TOKENS, (requested, number))
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
-        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, before, self.owner))
+        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, most, before, self.owner))
         found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
 
@@ -343,11 +343,11 @@ def lanes_text(lanes: list[Lane]) -> str:
 
 
 def due_values(
-    lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None, owner: int
+    lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None, owner: int
 ) -> dict[str, Any]:
     """Return what DUE takes."""
     return {
-        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
+        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "most": most,
         "owner": owner, "grace": GRACE, "before": NEVER if before is None else before,
     }  # fmt: skip
 
