@@ -46,6 +46,8 @@ class ScriptedStore(Observing):
     worker_name: str
     claim_ttl = CLAIM_TTL
     """Seconds until a claim that was taken or extended through this object is void (see `use_claim_ttl`)."""
+    sweep_secs = 0.5
+    """How often a worker sweeps up after the dead, if nobody alarms it (see `Hints.alarm`)."""
     private = False
     """Whether only one run knows this store."""
     max_value_bytes = MAX_BYTES

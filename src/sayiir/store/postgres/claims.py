@@ -25,7 +25,7 @@ from sayiir.store.columns import raw
 from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
 from sayiir.store.postgres.links import REMEMBER_SECS, Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
-from sayiir.store.postgres.rows import MOMENT_SECS, NEVER, PostgresRows, Shared, lanes_text
+from sayiir.store.postgres.rows import MOMENT, MOMENT_SECS, NEVER, PostgresRows, Shared, lanes_text
 from sayiir.store.scripts.basis import GRACE
 
 _TIDY_SECS = 600.0
@@ -187,7 +187,7 @@ class Claims:
 
     def left_behind(self) -> tuple[bool, bool]:
         """Return whether an owner has fallen silent, and whether there are early signals, or it is time to tidy anyway."""
-        silent, early = self._ask(self._shared.sql.LEFT_BEHIND, (int(MOMENT_SECS * MICROS), MOMENT_SECS))
+        silent, early = self._ask(self._shared.sql.LEFT_BEHIND, (MOMENT, MOMENT_SECS))
         now = self._clock.monotonic()
         is_time = now >= self._tidy_at
         if is_time:

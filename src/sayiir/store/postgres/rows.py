@@ -27,8 +27,9 @@ from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.scripts.steer import wake_for
 from sayiir.store.scripts.work import spoil
 
-MOMENT_SECS = 1.25
-"""How long after its last beat an owner is not called dead by those who sweep."""
+MOMENT_SECS = 0.85
+"""How long after its last beat an owner is not called dead: a beat, and the time to open another connection."""
+MOMENT = int(MOMENT_SECS * MICROS)
 NEVER = 1 << 62
 """After every place in the order of claims."""
 SILENT_SECS = 15.0
@@ -305,7 +306,7 @@ class PostgresRows(PostgresObserving):
 
     def owners(self) -> list[Owner]:
         # One whose connection broke a moment ago may be opening another: asked for again a moment later.
-        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - int(MOMENT_SECS * MICROS), MOMENT_SECS))]
+        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - MOMENT, MOMENT_SECS))]
 
     def owned(self, owner: int) -> list[Token]:
         keys = self._all(self._sql.OWNED, (owner,))

@@ -138,7 +138,15 @@ ADD_OWNER = """INSERT INTO @owners (name, started_at, beat_at, locked)
 ADD_OWNER_AGAIN = """INSERT INTO @owners (owner, name, started_at, beat_at, locked)
     VALUES (%s, %s, @clock_micros(), @clock_micros(), %s) ON CONFLICT DO NOTHING"""
 COMPANY = "SELECT EXISTS (SELECT 1 FROM @owners WHERE owner <> %s AND beat_at > %s)"
-KEEP_OWNER = "UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %s"
+# A beat, and whether there is something to sweep up: an owner that is silent and holds no lock, or one whose claims have all
+# run out. The lock is tried last, for few. Not one's own: whoever holds a lock gets it again.
+KEEP_OWNER = """UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %(owner)s RETURNING EXISTS (
+        SELECT 1 FROM @owners o WHERE o.owner <> %(owner)s AND CASE
+            WHEN o.beat_at >= @clock_micros() - %(moment)s::bigint THEN false
+            WHEN o.beat_at < @clock_micros() - %(length)s::bigint THEN true
+            WHEN o.locked THEN pg_try_advisory_xact_lock_shared(%(lock_class)s::integer, o.owner)
+            ELSE o.beat_at < @clock_micros() - %(silence)s::bigint END)
+    OR EXISTS (SELECT 1 FROM @signals WHERE early)"""
 BEAT = "UPDATE @owners SET beat_at = %s WHERE owner = %s"
 DROP_OWNER = "DELETE FROM @owners WHERE owner = %s"
 # Shared, so that two who ask at once do not take each other for the owner.

@@ -82,6 +82,8 @@ class PostgresBackend(ScriptedStore):
 
     name = "postgres"
 
+    sweep_secs = 5.0  # the beats alarm those who sweep
+
     def __init__(
         self,
         url: str,
@@ -137,8 +139,7 @@ class PostgresBackend(ScriptedStore):
             self.hints.teller = Teller(self._links, channel)
         self._claims = Claims(self._links, self._shared, self._note_time)
         self._presence = Presence(
-            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen,
-            on_beat=self._claims.give_back_beside,
+            self._links, self.hints, channel, self._shared, listen=listen, on_beat=self._claims.give_back_beside,
         )  # fmt: skip
         self._hot = HotWrites(self._links, self._shared)
         self._creation = Creation(self._links, self._shared, self._claims.give_back_later)
@@ -353,7 +354,7 @@ class PostgresBackend(ScriptedStore):
         silent, untidy = self._claims.left_behind()
         if untidy and self._write(lambda rows: rows.tidy()):
             self.hints.notify()
-        return super().sweep(max_crashes=max_crashes) if silent else 0
+        return super().sweep(max_crashes=max_crashes) if silent and self._presence.is_settled() else 0
 
     def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
         """Buffer a signal (see the port)."""
