@@ -44,6 +44,7 @@ def test_an_idle_worker_sends_five_statements_a_second_at_most(store, proxy, pg_
         client.submit(QUICK, "a", 1)
         client.submit(GATE, "b", 1)
         ended(store, "a")
+        eventually(lambda: client.status("b").is_awaiting_signal())
         (beaten,) = ask(pg_url, "SELECT beat_at FROM sayiir.owners")[0]
         before, since = proxy.statements, time.monotonic()
         until(lambda: ask(pg_url, "SELECT beat_at FROM sayiir.owners")[0][0] > beaten + 4_000_000, "four beats")

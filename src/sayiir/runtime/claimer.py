@@ -94,9 +94,9 @@ class Claimer:
 
     def _claim(self, lanes: list[Lane], limit: int, before: int | None = None) -> Due:
         plan = self._shift.plan
-        suspects = not any(job.is_suspect for job in list(self._shift.jobs.values()))
+        beside = max((job.crashes for job in list(self._shift.jobs.values())), default=0)
         due = self._store.claim_due(
-            lanes, limit, aging=plan.aging_interval, max_crashes=plan.max_crashes, suspects=suspects, before=before
+            lanes, limit, aging=plan.aging_interval, max_crashes=plan.max_crashes, beside=beside, before=before
         )
         self.trouble.over()
         return due

@@ -27,8 +27,9 @@ from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.scripts.steer import wake_for
 from sayiir.store.scripts.work import spoil
 
-MOMENT_SECS = 1.25
-"""How long after its last beat an owner is not called dead by those who sweep."""
+MOMENT_SECS = 0.85
+"""How long after its last beat an owner is not called dead: a beat, and the time to open another connection."""
+MOMENT = int(MOMENT_SECS * MICROS)
 NEVER = 1 << 62
 """After every place in the order of claims."""
 SILENT_SECS = 15.0
@@ -233,9 +234,9 @@ class PostgresRows(PostgresObserving):
         self._do(self._sql.MARK_TOKENS, (requested, number))
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
-        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, before, self.owner))
+        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, most, before, self.owner))
         found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
 
@@ -309,7 +310,7 @@ class PostgresRows(PostgresObserving):
 
     def owners(self) -> list[Owner]:
         # One whose connection broke a moment ago may be opening another: asked for again a moment later.
-        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - int(MOMENT_SECS * MICROS), MOMENT_SECS))]
+        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - MOMENT, MOMENT_SECS))]
 
     def owned(self, owner: int) -> list[Token]:
         keys = self._all(self._sql.OWNED, (owner,))
@@ -347,11 +348,11 @@ def lanes_text(lanes: list[Lane]) -> str:
 
 
 def due_values(
-    lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None, owner: int
+    lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None, owner: int
 ) -> dict[str, Any]:
     """Return what DUE takes."""
     return {
-        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
+        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "most": most,
         "owner": owner, "grace": GRACE, "before": NEVER if before is None else before,
     }  # fmt: skip
 

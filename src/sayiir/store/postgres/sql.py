@@ -87,7 +87,7 @@ DUE = """SELECT d.instance, d.number FROM json_to_recordset(%(lanes)s) AS l (def
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT instance, number, wake_at FROM @tokens
         WHERE definition = l.definition AND tags = l.tags AND priority = p.priority AND wake_at <= %(now)s
-        AND wake_at < %(before)s::bigint - p.priority * %(aging)s AND (crashes = 0 OR %(suspects)s)
+        AND wake_at < %(before)s::bigint - p.priority * %(aging)s AND crashes <= %(most)s
         AND (avoid IS NULL OR avoid <> %(owner)s OR wake_at <= %(now)s - %(grace)s)
         ORDER BY wake_at LIMIT %(limit)s) d
     ORDER BY d.wake_at + p.priority * %(aging)s, d.instance, d.number LIMIT %(limit)s"""
@@ -138,7 +138,15 @@ ADD_OWNER = """INSERT INTO @owners (name, started_at, beat_at, locked)
 ADD_OWNER_AGAIN = """INSERT INTO @owners (owner, name, started_at, beat_at, locked)
     VALUES (%s, %s, @clock_micros(), @clock_micros(), %s) ON CONFLICT DO NOTHING"""
 COMPANY = "SELECT EXISTS (SELECT 1 FROM @owners WHERE owner <> %s AND beat_at > %s)"
-KEEP_OWNER = "UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %s"
+# A beat, and whether there is something to sweep up: an owner that is silent and holds no lock, or one whose claims have all
+# run out. The lock is tried last, for few. Not one's own: whoever holds a lock gets it again.
+KEEP_OWNER = """UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %(owner)s RETURNING EXISTS (
+        SELECT 1 FROM @owners o WHERE o.owner <> %(owner)s AND CASE
+            WHEN o.beat_at >= @clock_micros() - %(moment)s::bigint THEN false
+            WHEN o.beat_at < @clock_micros() - %(length)s::bigint THEN true
+            WHEN o.locked THEN pg_try_advisory_xact_lock_shared(%(lock_class)s::integer, o.owner)
+            ELSE o.beat_at < @clock_micros() - %(silence)s::bigint END)
+    OR EXISTS (SELECT 1 FROM @signals WHERE early)"""
 BEAT = "UPDATE @owners SET beat_at = %s WHERE owner = %s"
 DROP_OWNER = "DELETE FROM @owners WHERE owner = %s"
 # Shared, so that two who ask at once do not take each other for the owner.
@@ -299,7 +307,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
                 wake_at + l.priority * %(aging)s::bigint AS urgency FROM @tokens
             WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
             AND wake_at <= (SELECT now FROM c) AND wake_at < %(before)s::bigint - l.priority * %(aging)s::bigint
-            AND (crashes = 0 OR %(suspects)s::boolean)
+            AND crashes <= %(most)s::bigint
             AND (avoid IS NULL OR avoid <> %(owner)s::integer OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)
             ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d
         ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),
@@ -340,8 +348,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
             AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
         WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
-        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
+        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, crashes, NULL, NULL, NULL, NULL, NULL,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
     ORDER BY w.urgency, w.instance, w.number"""
 # Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
 FORGOTTEN = """SELECT instance, number, epoch FROM @tokens
