@@ -196,10 +196,13 @@ def is_threadless(text: str) -> bool:
 class Program:
     """A compiled definition."""
 
-    __slots__ = ("_numbers", "_prepared", "definition", "end", "first", "first_signal", "hash", "name", "ops", "structure")
+    __slots__ = (
+        "_numbers", "_prepared", "definition", "end", "first", "first_signal", "hash", "name", "nodes", "ops", "structure",
+    )  # fmt: skip
 
     def __init__(self, graph: Graph, definition_hash: str, structure: str) -> None:
         self.name = graph.name
+        self.nodes = graph.nodes
         self.hash = definition_hash
         self.structure = structure
         self.ops: dict[str, Op] = {}
@@ -223,6 +226,14 @@ class Program:
                     op.prepare()
             self._prepared = True
         return self
+
+    def stored(self) -> Definition:
+        """Return the definition as stores keep it, with the marks of what is secret; worked out on first use."""
+        if not self.definition.secrets:
+            from sayiir.core.marks import marks_of  # only what is stored needs marks
+
+            self.definition = msgspec.structs.replace(self.definition, secrets=marks_of(self.nodes))
+        return self.definition
 
     def _routing(self) -> Routing:
         mixed = any(isinstance(op, TaskOp) and op.on_loop for op in self.ops.values())

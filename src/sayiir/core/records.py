@@ -28,12 +28,16 @@ Routing: TypeAlias = dict[str, tuple[int | None, str]]
 
 
 class Definition(msgspec.Struct, frozen=True, gc=False):
-    """A definition as stores know it: its name, its text, and which nodes ask for tags or a priority."""
+    """A definition as stores know it: its name, its text, which nodes ask for tags or a priority, and what is secret.
+
+    `secrets` is a JSON text (see `core.secrets`); "" where nobody has worked it out.
+    """
 
     workflow_id: str
     definition_hash: str
     structure: str
     routing: Routing = {}
+    secrets: str = ""
 
 
 class Record(msgspec.Struct, gc=False):

@@ -9,5 +9,6 @@ from sayiir.picture.page import run_page
 from sayiir.picture.state import NodeState, Status
 from sayiir.picture.svg import to_svg
 from sayiir.picture.timeline import TimelineBar
+from sayiir.picture.tree import to_text
 
-__all__ = ["NodeState", "Status", "TimelineBar", "run_page", "to_mermaid", "to_svg"]
+__all__ = ["NodeState", "Status", "TimelineBar", "run_page", "to_mermaid", "to_svg", "to_text"]

@@ -116,6 +116,8 @@ class Chores(_Part):
         self._store.hints.alarm()
 
     def _round(self) -> None:
+        if self._shift.keeper is not None:
+            self._shift.keeper.start()  # whoever configured logging meanwhile has taken it out
         self._store.sweep(max_crashes=self._shift.plan.max_crashes)
         now = self._clock.monotonic()
         if now >= self._lanes_at:

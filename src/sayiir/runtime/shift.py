@@ -95,7 +95,7 @@ class Shift:
 
     def register(self) -> list[Lane]:
         """Tell the store what this worker moves; return where it looks for work."""
-        known = self.store.register([skill.program.definition for skill in self.skills.values()])
+        known = self.store.register([skill.program.stored() for skill in self.skills.values()])
         self.store.tell(self.worker_id, self._about())  # again and again, as its owner may have been called dead meanwhile
         return [lane for lane in known if self.plan.has_tags(lane.tags)]
 

@@ -205,6 +205,12 @@ class SqlObserving:
         rows = self.ask("SELECT number, workflow_id, definition_hash FROM @definitions ORDER BY number")
         return [Known(*row) for row in rows]
 
+    def secrets(self, workflow_id: str, definition_hash: str) -> str:
+        rows = self.ask(
+            "SELECT secrets FROM @definitions WHERE workflow_id = ? AND definition_hash = ?", (workflow_id, definition_hash)
+        )
+        return str(rows[0][0]) if rows else "[]"
+
     def endings(self, definition: int, limit: int) -> list[Ended]:
         statement = f"SELECT i.status, i.created_at, i.updated_at {OF_DEFINITION}"
         rows = self.ask(statement, (definition, 0, _HIGH, limit))

@@ -221,7 +221,7 @@ def test_an_action_is_passed_on_with_its_reason_and_then_the_page_is_shown():
         ("retry", ("a",), {"from_task": "charge", "input_json": b"{}", "reason": None}),
         ("signal", ("a", "approval", b"[1]"), {}),
         ("submit", ("w", "i", b"7"), {"priority": 2}),
-        ("save_view", ("mine", "status:failed"), {}),
+        ("save_view", ("mine", "status:failed"), {"replaces": None}),
         ("drop_view", ("mine",), {}),
     ]
 

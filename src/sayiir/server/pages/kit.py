@@ -52,6 +52,7 @@ SAYING = {
     "submit": "It is submitted.",
     "saved": "The view is saved; it stands beside every page.",
     "dropped": "The view is dropped.",
+    "renamed": "The view has its new name.",
     "none": "Nothing was selected, so nothing was done.",
 }
 """What is said after an action, by the word that the address carries."""

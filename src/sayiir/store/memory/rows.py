@@ -10,6 +10,7 @@ import msgspec
 
 from sayiir.clock import Clock
 from sayiir.core.lifecycle import TERMINAL, State
+from sayiir.core.marks import NONE, together
 from sayiir.core.records import STEP_BITS, Definition, Move, Position, Record, Ref, Routing
 from sayiir.errors import BackendError
 from sayiir.store.compose import Stored, resolve
@@ -101,6 +102,7 @@ class MemoryRows(MemoryObserving):
             self._by_definition.append(known)
         if known.definition.routing is not definition.routing or not known.lanes:
             known.definition = definition
+            known.secrets = together(known.secrets, definition.secrets)
             known.lanes |= {"", *(tags for _, tags in definition.routing.values())}
         return known.number
 
@@ -322,6 +324,7 @@ class _Known:
         self.number = number
         self.definition = definition
         self.lanes: set[str] = set()
+        self.secrets = NONE
 
 
 def _fits(instance: Instance, query: Query) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from psycopg import Connection
 
 from sayiir.core.lifecycle import State
+from sayiir.core.marks import NONE, together
 from sayiir.core.records import INPUT_REF, Definition, Move, Record, Ref, Routing
 from sayiir.core.values import unpack
 from sayiir.errors import BackendError
@@ -172,14 +173,15 @@ class PostgresRows(PostgresObserving):
         row = self._one(self._sql.DEFINITION, key)
         if row is None:
             lanes = msgspec.json.encode(sorted(tags)).decode()
-            row = self._one(self._sql.ADD_DEFINITION, (*key, definition.structure, routing, lanes))
+            secrets = definition.secrets or NONE
+            row = self._one(self._sql.ADD_DEFINITION, (*key, definition.structure, routing, lanes, secrets))
             if row is not None:
                 return int(row[0])
             row = self._one(self._sql.DEFINITION, key)  # somebody else was quicker
-        if row[1] != routing:
-            number, _, stored_lanes = self._one(self._sql.DEFINITION + b" FOR UPDATE", key)
+        if row[1] != routing or together(row[3], definition.secrets) != row[3]:
+            number, _, stored_lanes, secrets = self._one(self._sql.DEFINITION + b" FOR UPDATE", key)
             lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
-            self._do(self._sql.SAVE_ROUTING, (routing, lanes, number))
+            self._do(self._sql.SAVE_ROUTING, (routing, lanes, together(secrets, definition.secrets), number))
         return int(row[0])
 
     def routing(self, definition: int) -> Routing:

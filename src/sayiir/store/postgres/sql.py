@@ -44,10 +44,10 @@ DROP_INSTANCE = (
     "DELETE FROM @logs WHERE instance = %s",
     "DELETE FROM @instances WHERE number = %s",
 )
-DEFINITION = "SELECT number, routing, lanes FROM @definitions WHERE workflow_id = %s AND definition_hash = %s"
-ADD_DEFINITION = """INSERT INTO @definitions (workflow_id, definition_hash, structure, routing, lanes)
-    VALUES (%s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number"""
-SAVE_ROUTING = "UPDATE @definitions SET routing = %s, lanes = %s WHERE number = %s"
+DEFINITION = "SELECT number, routing, lanes, secrets FROM @definitions WHERE workflow_id = %s AND definition_hash = %s"
+ADD_DEFINITION = """INSERT INTO @definitions (workflow_id, definition_hash, structure, routing, lanes, secrets)
+    VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING RETURNING number"""
+SAVE_ROUTING = "UPDATE @definitions SET routing = %s, lanes = %s, secrets = %s WHERE number = %s"
 ROUTING = "SELECT routing FROM @definitions WHERE number = %s"
 LANES = "SELECT definition_hash, lanes FROM @definitions WHERE number = %s"
 NAME = "SELECT workflow_id, definition_hash FROM @definitions WHERE number = %s"

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from sayiir.core.lifecycle import State
+from sayiir.core.marks import NONE, together
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.errors import BackendError
 from sayiir.store.columns import (
@@ -129,16 +130,18 @@ class SqliteRows(SqliteObserving):
         if row is None:
             lanes = msgspec.json.encode(sorted(tags)).decode()
             cursor = self._execute(
-                "INSERT INTO sayiir_definitions (workflow_id, definition_hash, structure, routing, lanes) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (*key, definition.structure, routing, lanes),
+                "INSERT INTO sayiir_definitions (workflow_id, definition_hash, structure, routing, lanes, secrets) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, definition.structure, routing, lanes, definition.secrets or NONE),
             )
             return cursor.lastrowid or 0
-        number, stored_routing, stored_lanes = row
-        if stored_routing != routing:
+        number, stored_routing, stored_lanes, stored_secrets = row
+        secrets = together(stored_secrets, definition.secrets)
+        if (stored_routing, stored_secrets) != (routing, secrets):
             lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
             self._execute(
-                "UPDATE sayiir_definitions SET routing = ?, lanes = ? WHERE number = ?", (routing, lanes, number)
+                "UPDATE sayiir_definitions SET routing = ?, lanes = ?, secrets = ? WHERE number = ?",
+                (routing, lanes, secrets, number),
             )
         return int(number)
 

@@ -25,7 +25,8 @@ FINISH = """UPDATE sayiir_instances SET status = 'completed', updated_at = ?, ou
 # Whatever its status cannot be read as; an end stays.
 SPOIL = """UPDATE sayiir_instances SET status = 'failed', error = ?, updated_at = ?, request = NULL, halted = NULL
     WHERE number = ? AND status NOT IN ('completed', 'failed', 'cancelled')"""
-DEFINITION = """SELECT number, routing, lanes FROM sayiir_definitions WHERE workflow_id = ? AND definition_hash = ?"""
+DEFINITION = """SELECT number, routing, lanes, secrets FROM sayiir_definitions
+    WHERE workflow_id = ? AND definition_hash = ?"""
 NAME = "SELECT workflow_id, definition_hash FROM sayiir_definitions WHERE number = ?"
 SAVE_INSTANCE = """UPDATE sayiir_instances SET status = ?, updated_at = ?, output_ref = ?, error = ?, reason = ?,
     actor = ?, request = ?, request_reason = ?, request_actor = ?, halted = ? WHERE number = ?"""
