@@ -1,7 +1,7 @@
 """A tall picture cut into bands, so that a browser has to work only on those that are in sight.
 
-Rules of this file: pure, in linear time; a cut runs through lines only, never through a node, a frame or a label, so a picture
-that is one large group stays whole.
+Rules of this file: pure, in linear time; a cut runs through lines only, never through a node, a frame or a label, so a
+picture that is one large group stays whole.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from sayiir.picture.layout import Picture
 
@@ -28,9 +29,7 @@ class Band:
 def bands(picture: Picture) -> list[Band]:
     """Return a picture's bands from top to bottom; of a picture that is not tall, or cannot be cut, one."""
     edges = [0, *_cuts(picture), picture.height]
-    found = [
-        Band(top, bottom, Picture(picture.width, picture.height)) for top, bottom in zip(edges, edges[1:], strict=False)
-    ]
+    found = [Band(top, bottom, Picture(picture.width, picture.height)) for top, bottom in pairwise(edges)]
     inner = edges[1:-1]
     for frame in picture.frames:
         found[bisect_right(inner, frame.y)].picture.frames.append(frame)
@@ -51,7 +50,8 @@ def _cuts(picture: Picture) -> Iterator[int]:
     spans += [(pill.y - 10, pill.y + 10) for pill in picture.pills]
     last = reach = 0
     for top, bottom in sorted(spans):
-        if top > reach and top - last >= BAND and picture.height - top >= BAND:
-            last = (reach + top) // 2
+        middle = (reach + top) // 2
+        if top > reach and middle - last >= BAND and picture.height - middle >= BAND:
+            last = middle
             yield last
         reach = max(reach, bottom)

@@ -44,6 +44,8 @@ _FEW = 1000
 """So many instances with a prefix are sorted; more are looked for along their numbers."""
 _COLUMNS = """i.number, i.instance_id, i.definition, i.status, i.created_at, i.updated_at, i.output_ref, i.reason,
     i.actor, i.request, i.request_reason, i.request_actor, i.metadata, i.priority"""
+_FACTS = "i.number, i.instance_id, i.definition, i.status, i.created_at, i.metadata"
+"""What filters ask about."""
 _BETWEEN = "i.number >= ? AND i.number < ?"
 _DOWN = "ORDER BY i.number DESC LIMIT ?"
 ALL = f"FROM @instances i WHERE {_BETWEEN} {_DOWN}"
@@ -197,7 +199,7 @@ class SqlObserving:
             left = scan
             for source in self._sources(one):
                 statement = f"""SELECT i.status, i.definition, sum(CASE WHEN {where} THEN 1 ELSE 0 END), count(*)
-                    FROM (SELECT {_COLUMNS} {source.sql}) i JOIN @definitions d ON d.number = i.definition
+                    FROM (SELECT {_FACTS} {source.sql}) i JOIN @definitions d ON d.number = i.definition
                     GROUP BY i.status, i.definition"""
                 rows = self.ask(statement, (*values, *source.values(source.high, left)))
                 found += [Tally(State(row[0]), row[1], int(row[2])) for row in rows if row[2]]
@@ -221,7 +223,8 @@ class SqlObserving:
             kinds = ((OPEN, set(UNFINISHED)), (FAILED, {State.FAILED}), (CANCELLED, {State.CANCELLED}))
             return [Source(sql, (), (), low, high) for sql, statuses in kinds if statuses & wanted]
         if query.workflow_id is not None:
-            rows = self.ask("SELECT number FROM @definitions WHERE workflow_id = ? ORDER BY number DESC", (query.workflow_id,))
+            numbers = "SELECT number FROM @definitions WHERE workflow_id = ? ORDER BY number DESC"
+            rows = self.ask(numbers, (query.workflow_id,))
             return [_of_definition(row[0], low, high) for row in rows]
         return [Source(ALL, (), (), low, high)]
 
