@@ -43,7 +43,7 @@ def refuse(value: int) -> int:
 def workflows() -> dict[str, Workflow[Any, Any]]:
     """Return the workflows of a crowd, by name."""
     flows: dict[str, Any] = {name: Flow(name) for name in (*_CHAINS, "payout", "approval", "reminder")}
-    for name in flows:
+    for name in list(flows):
         for step in range(4 if name in _CHAINS else 1):
             flows[name] = flows[name].then(add_one, name=f"step_{step}")
     flows["payout"] = flows["payout"].then(refuse, name="refuse")
@@ -66,7 +66,7 @@ class Kind:
         own = self.rows["instances"][0]
         created = own[self.columns["instances"].index("created_at")]
         later = (number >> _NUMBER_BITS) - created
-        changed = {_KEYS[table]: number}
+        changed: dict[str, Any] = {_KEYS[table]: number}
         if table == "instances":
             changed |= {"instance_id": instance_id, "metadata": metadata}
         for row in self.rows[table]:
@@ -85,7 +85,8 @@ def fill(url: str, count: int) -> None:
             for table in _KEYS:
                 # The columns of a table are the same in all kinds.
                 names = next(iter(kinds.values())).columns[table]
-                target.insert(table, names, (row for kind, *changes in some for row in kind.copies(table, *changes)))
+                rows = (row for kind, number, name, about in some for row in kind.copies(table, number, name, about))
+                target.insert(table, names, rows)
         target.settle()
 
 
@@ -129,9 +130,9 @@ class _Sqlite:
     def read(self, name: str) -> Kind:
         found, columns = dict[str, list[list[Any]]](), dict[str, list[str]]()
         for table, key in _KEYS.items():
-            cursor = self._connection.execute(
-                f"SELECT * FROM sayiir_{table} WHERE {key} = (SELECT number FROM sayiir_instances WHERE instance_id = ?)", (name,)
-            )
+            statement = f"""SELECT * FROM sayiir_{table} WHERE {key} =
+                (SELECT number FROM sayiir_instances WHERE instance_id = ?)"""
+            cursor = self._connection.execute(statement, (name,))
             columns[table] = [column[0] for column in cursor.description]
             found[table] = [list(row) for row in cursor]
         return Kind(name, columns, found)
