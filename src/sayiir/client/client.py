@@ -199,6 +199,7 @@ class WorkflowClient:
             InstanceNotFoundError: nobody has this id.
             InvalidStateError: it has not failed and was not cancelled.
             ValueError: `from_task` has not run.
+            BackendError: its stored data was damaged so that nobody knows where it ended; `from_task` says where it goes on.
         """
         from sayiir.runtime.retry import restart
 
