@@ -126,7 +126,7 @@ class Conductor:
         while not actor.rests.wait(0.004):
             # Not by the actor's own session alone: a helper thread of it may be the one that waits.
             row = self._watch.execute(_WAITS, (other.pid, actor.pid)).fetchone()
-            if row == (True,) and not actor.rests.is_set():
+            if row == (True,) and not actor.rests.is_set() and not other.ended:  # or it is still shown for a moment
                 return True
             assert time.monotonic() < deadline, "an actor neither rests nor waits"
         return False

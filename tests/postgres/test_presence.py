@@ -186,6 +186,26 @@ def test_who_was_called_dead_wrongly_comes_back(store, pg_url):
     assert hand.run().kind == "continue"
 
 
+def test_who_was_called_dead_wrongly_claims_nothing_that_nobody_would_sweep_up(store, pg_url):
+    """Killed before its next beat, it would not be there to be found dead."""
+    with opened(pg_url) as other:
+        other.create(new("b"), "fail", claim=False)
+    known = lanes(store)
+    store.sweep()
+    store._presence.leave()
+    ask(pg_url, "DELETE FROM sayiir.owners WHERE owner = %s", store._shared.owner)
+    due = store.claim_due(known, 10, aging=300.0)
+    assert due.works == ()
+    assert ask(pg_url, "SELECT owner FROM sayiir.tokens") == [(None,)]
+    assert store._creation.one(new("a"), claim=True, definition=known[0].definition) is None
+    assert begin(store).fence.token == 0  # by itself it comes back, with its claim
+    (hand,) = works(store)
+    ask(pg_url, "DELETE FROM sayiir.owners WHERE owner = %s", store._shared.owner)
+    hand.release()
+    assert len(claims(store, "b")) == 1
+    assert ask(pg_url, "SELECT owner FROM sayiir.owners WHERE owner = %s", store._shared.owner) != []
+
+
 def heard(store, act):
     """Return whether a store hears of what another one does, without its own polling."""
     seen = store.wait_for_hint(0, 0.01)

@@ -52,6 +52,7 @@ class Presence:
         self._name = shared.name
         self._sql = shared.sql
         self._shared = shared
+        shared.locked = not links.pooled
         self._channel = channel
         self._settled_at = 0.0
         self.listening = listen and not links.pooled

@@ -62,6 +62,8 @@ class Shared(msgspec.Struct):
     numbers: Numbers
     owner: int = 0
     claim_ttl: float = CLAIM_TTL
+    locked: bool = True
+    """Whether owners hold locks: not behind a pooler."""
 
 
 class PostgresRows(PostgresObserving):
@@ -329,6 +331,14 @@ class PostgresRows(PostgresObserving):
 
     def beat(self, now: int) -> None:
         self._do(self._sql.BEAT, (now, self.owner))
+
+    def be_there(self) -> None:
+        """See to it that this owner is one of those that are swept up after, until the transaction has ended."""
+        while self._one(self._sql.BE_THERE, (self.owner,)) is None:  # called dead, wrongly, and not yet back
+            self._do(self._sql.ADD_OWNER_AGAIN, (self.owner, self._shared.name, self._shared.locked))
+
+    def hold_owner(self, owner: int) -> bool:
+        return self._one(self._sql.HOLD_OWNER, (owner,)) is not None
 
     def drop_owner(self, owner: int) -> None:
         self._do(self._sql.DROP_OWNER, (owner,))

@@ -127,7 +127,7 @@ DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
 
 # Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
 OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s
-    AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'"""
+    AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second' ORDER BY owner"""
 # Whether there is anything to sweep up: most often not.
 LEFT_BEHIND = """SELECT EXISTS (SELECT 1 FROM @owners WHERE beat_at < @clock_micros() - %s
         AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'),
@@ -148,6 +148,10 @@ KEEP_OWNER = """UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %(own
             ELSE o.beat_at < @clock_micros() - %(silence)s::bigint END)
     OR EXISTS (SELECT 1 FROM @signals WHERE early)"""
 BEAT = "UPDATE @owners SET beat_at = %s WHERE owner = %s"
+# Who claims has its owner's row for so long, and who sweeps has it first: so nothing is claimed for an owner that has been
+# swept up after, and whom nobody will sweep up after again.
+BE_THERE = "SELECT 1 FROM @owners WHERE owner = %s FOR KEY SHARE"
+HOLD_OWNER = "SELECT 1 FROM @owners WHERE owner = %s FOR UPDATE"
 DROP_OWNER = "DELETE FROM @owners WHERE owner = %s"
 # Shared, so that two who ask at once do not take each other for the owner.
 ALIVE = """SELECT locked, CASE WHEN locked THEN NOT pg_try_advisory_xact_lock_shared(%s, owner)
@@ -271,7 +275,7 @@ LANDED_END = """SELECT number, instance_id, definition, created_at, updated_at, 
 HOT_CREATE = f"""WITH made AS (INSERT INTO @instances
         (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
         SELECT $1::bigint, $2::text, $3::integer, 'in_progress', $4::text, now, now, $5::text, $6::smallint, $14::text
-        FROM {_ONCE}
+        FROM {_ONCE} WHERE $9::integer IS NULL OR EXISTS (SELECT 1 FROM @owners WHERE owner = $9::integer FOR KEY SHARE)
         ON CONFLICT DO NOTHING RETURNING number, definition, created_at)
     INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, owner, epoch, until,
         moved_at, definition, tags, priority, wake_at)
@@ -311,13 +315,15 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
             AND (avoid IS NULL OR avoid <> %(owner)s::integer OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)
             ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d
         ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),
+    present AS MATERIALIZED (SELECT 1 FROM @owners WHERE owner = %(owner)s::integer AND EXISTS (SELECT 1 FROM found)
+        FOR KEY SHARE SKIP LOCKED),
     able AS MATERIALIZED (SELECT f.*, s.id, s.payload, s.sent_at, CASE
             WHEN f.crashes > 0 THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
             WHEN i.instance_id IS NULL THEN NULL
             WHEN f.state = 'waiting' THEN 'timer' WHEN f.state = 'backoff' THEN 'backoff'
             WHEN s.id IS NOT NULL AND (f.due_at IS NULL OR s.sent_at < f.due_at) THEN 'signal'
             WHEN f.due_at <= (SELECT now FROM c) THEN 'expired' END AS wake
-        FROM found f LEFT JOIN LATERAL (SELECT instance_id FROM @instances
+        FROM present CROSS JOIN found f LEFT JOIN LATERAL (SELECT instance_id FROM @instances
             WHERE f.crashes = 0 AND f.state NOT IN ('ready', 'standing') AND number = f.instance AND request IS NULL
             AND status IN ('in_progress', 'waiting', 'awaiting_signal') FOR NO KEY UPDATE SKIP LOCKED) i ON true
         LEFT JOIN LATERAL (SELECT id, payload, sent_at FROM @signals WHERE f.state = 'awaiting'

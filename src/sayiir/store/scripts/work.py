@@ -95,6 +95,7 @@ def together(crashes: dict[Key, int], max_crashes: int) -> list[Key]:
 def claim_these(rows: Rows, crashes: dict[Key, int], max_crashes: int) -> list[Work]:
     """Claim these tokens, as far as they may still move and no process has died with them meanwhile."""
     works, now = list[Work](), rows.now()
+    rows.be_there()
     for number, token_number in sorted(crashes):
         try:
             instance = rows.instance_by_number(number)
@@ -183,18 +184,27 @@ def _claim_one(rows: Rows, instance: Instance, token: Token, max_crashes: int, n
 def sweep(rows: Rows, max_crashes: int) -> int:
     """Free the tokens of owners that died or fell silent."""
     now, freed = rows.now(), 0
-    for owner in rows.owners():
-        if owner.owner == rows.owner or _is_there(rows, owner, now):
-            continue
-        alive = rows.alive(owner.owner)
-        for found in rows.owned(owner.owner):
+    for owner, alive in _gone(rows, now):
+        for found in rows.owned(owner):
             # Looked at again: a request that took effect, or a quarantine, may have freed it with another one.
             token = rows.token(found.instance, found.number)
-            is_held = token is not None and token.owner == owner.owner
+            is_held = token is not None and token.owner == owner
             freed += _free(rows, token, max_crashes, now) if token is not None and is_held else 1
         if not alive:
-            rows.drop_owner(owner.owner)
+            rows.drop_owner(owner)
     return freed
+
+
+def _gone(rows: Rows, now: int) -> list[tuple[int, bool]]:
+    """Return who died or fell silent, and whether it is alive all the same; of the dead none can claim any more."""
+    found = []
+    for owner in rows.owners():
+        if owner.owner != rows.owner and not _is_there(rows, owner, now):
+            alive = rows.alive(owner.owner)
+            # Before any token, as those who claim do; and one that is not there any more was another's to sweep up after.
+            if alive or rows.hold_owner(owner.owner):
+                found.append((owner.owner, alive))
+    return found
 
 
 def _is_there(rows: Rows, owner: Owner, now: int) -> bool:

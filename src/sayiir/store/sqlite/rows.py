@@ -335,6 +335,12 @@ class SqliteRows(SqliteObserving):
     def beat(self, now: int) -> None:
         self._execute("UPDATE sayiir_owners SET beat_at = ? WHERE owner = ?", (now, self.owner))
 
+    def be_there(self) -> None:
+        """Nothing to do: whoever lives has its lock, and so its row."""
+
+    def hold_owner(self, owner: int) -> bool:
+        return True
+
     def drop_owner(self, owner: int) -> None:
         self._execute("DELETE FROM sayiir_owners WHERE owner = ?", (owner,))
 
