@@ -12,7 +12,7 @@ from tests.service.test_service import ADMIN, FLOWS, OPERATOR, VIEWER
 ARGUMENTS = {
     "submit": ("add", "n", b"1"), "cancel": ("a",), "pause": ("a",), "unpause": ("a",), "retry": ("a",), "signal": ("a", "go", b"1"),
     "bulk": ("cancel", Selection(ids=())), "save_view": ("v", ""), "drop_view": ("v",), "purge": ("30d",), "find": (), "facets": (),
-    "show": ("a",), "why": ("a",), "attempts": ("a",), "node": ("a", "double"), "graph_svg": ("a",), "graph": ("a",), "logs": ("a",),
+    "show": ("a",), "why": ("a",), "attempts": ("a",), "node": ("a", "double"), "graph_svg": ("a",), "graph_text": ("double",), "graph": ("a",), "logs": ("a",),
     "result": ("a",), "output": ("a",), "task_result": ("a", "double"), "inbox": (), "workflows": (), "workflow": ("add",),
     "workers": (), "compare": ("a", "a"), "views": (), "stats": (), "check": (), "audit": (),
 }  # fmt: skip

@@ -225,8 +225,8 @@ def test_of_several_branches_the_one_that_needs_help_is_told():
     assert found.code == "no_worker"
     assert found.sentence.endswith("What holds 2 other branches is in the evidence.")
     assert {name for name, _ in found.evidence if name.startswith("also")} == {
-        "also (running)", "also (awaiting_signal)", "also (joining)",
-    }
+        "also (running)", "also (awaiting_signal)",
+    }, "a join waits for the branches that are told"
 
 
 def test_nothing_is_known_for_a_moment():

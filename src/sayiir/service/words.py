@@ -24,12 +24,14 @@ def clock_time(micros: int) -> str:
 def span(micros: int) -> str:
     """Return a length of time in at most two units.
 
-    >>> span(90_000_000), span(1_400_000), span(-5), span(190_000_000_000), span(142_000)
-    ('1 min 30 s', '1.4 s', '0 s', '2 d 4 h', '142 ms')
+    >>> span(90_000_000), span(1_400_000), span(-5), span(190_000_000_000), span(142_000), span(66)
+    ('1 min 30 s', '1.4 s', '0 s', '2 d 4 h', '142 ms', '66 µs')
     """
     seconds = max(0, micros) / 1_000_000
+    if 0 < micros < 1000:
+        return f"{micros} µs"
     if 0 < seconds < 1:
-        return f"{max(1, round(seconds * 1000))} ms"
+        return f"{round(seconds * 1000)} ms"
     if seconds < 10:
         return f"{seconds:.1f}".rstrip("0").rstrip(".") + " s"
     rest = round(seconds)
