@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
+import tomllib
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import partial
@@ -10,7 +13,7 @@ from urllib.parse import quote
 
 from benchmarks.browser import Browser, Loaded, chromium
 from benchmarks.crowd import fill
-from benchmarks.environments import OURS, Peer
+from benchmarks.environments import OURS, ROOT, Peer
 from benchmarks.flows import chain
 from benchmarks.measure import Budget, Case, Group
 from benchmarks.served import Served, server
@@ -259,6 +262,35 @@ def _open(setting: Setting) -> Group:
     )
 
 
+# --- what is installed --------------------------------------------------------------------------------------------
+
+
+def _weight(setting: Setting) -> Group:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    taken: list[float] = []
+
+    def wheels(requirements: list[str]) -> dict[str, int]:
+        folder = setting.fresh()
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--dest", str(folder), *requirements]
+        subprocess.run(command, check=True, capture_output=True)
+        return {wheel.name: wheel.stat().st_size for wheel in folder.iterdir()}
+
+    def more() -> float:
+        if not taken:  # the same in each round
+            core = wheels(project["dependencies"])
+            every = wheels([*project["dependencies"], *project["optional-dependencies"]["ui"]])
+            taken.append(sum(size for name, size in every.items() if name not in core))
+        return taken[0]
+
+    return Group(
+        "pages-weight",
+        "What `sayiir[ui]` installs",
+        "Bytes of the wheels, as pip downloads them for this interpreter, beyond those of `sayiir` alone.",
+        [Case("wheels", "wheels of the extra `ui`", more, "bytes", None, (Budget(2_000_000.0),))],
+    )
+
+
 GROUPS: dict[str, Callable[[Setting], Group]] = {
     "pages-lists": _lists, "pages-graphs": _graphs, "pages-start": _starts, "pages-open": _open,
+    "pages-weight": _weight,
 }  # fmt: skip

@@ -36,7 +36,7 @@ _RECENT = 50
 _LOOK_SECS = 0.03
 """How long a page looks on past instances that do not fit."""
 _LOOK_ROWS = 2000
-_COUNTED = 2000
+_COUNTED = 1000
 """Of each kind of status so many instances are counted; of more only that there are more."""
 _COUNTS_SECS = 2.0
 _COUNTS_KEPT = 200
