@@ -15,7 +15,7 @@ NAMES = """
     DeserializationError FilterError Flow ForbiddenError ForkBuilder InMemoryBackend InstanceAlreadyExistsError
     InstanceBusyError
     InstanceNotFoundError InvalidStateError LoopLimitError LoopResult NodeInfo NonRetryableError OnMax PostgresBackend
-    RetryPolicy RouteError SchemaVersionError SerializationError SignalTimeoutError SqliteBackend TaskError TaskExecutionContext
+    RetryPolicy RouteError SchemaVersionError Secret SerializationError SignalTimeoutError SqliteBackend TaskError TaskExecutionContext
     TaskMetadata TaskTimeoutError TimelineEntry UnknownWorkflowError Worker WorkerCrashError WorkerHandle Workflow
     WorkflowClient WorkflowError
     WorkflowStatus

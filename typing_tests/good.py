@@ -18,6 +18,7 @@ from sayiir import (
     InMemoryBackend,
     LoopResult,
     OnMax,
+    Secret,
     Workflow,
     WorkflowClient,
     WorkflowStatus,
@@ -332,3 +333,18 @@ async def awaited() -> None:
     assert_type((await aclient.find(limit=5, id_prefix="o")).next_cursor, str | None)
     assert_type(await aclient.get_task_result("a", bill), Receipt | None)
     assert_type(await aclient.result("a", type=Receipt), Receipt)
+
+
+@dataclass
+class Payment:
+    """A secret is its type to checkers."""
+
+    card: Secret[str]
+
+
+def last_digits(payment: Payment) -> Secret[str]:
+    """Return a string, which is declared secret."""
+    return payment.card[-4:].upper()
+
+
+assert_type(last_digits(Payment("4111")), str)

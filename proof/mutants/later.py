@@ -23,7 +23,8 @@ LATER = (
         "store/postgres/hot.py",
         "            if row != (line.worker, line.started_at):\n",
         "            if row is None:\n",
-        _DOUBT,
+        ("tests/postgres/test_doubt.py",),
+        "new_owner",
     ),
     Mutant(
         "memory: a claim that asks for what comes before a place takes anything",
@@ -125,7 +126,8 @@ LATER = (
         "store/postgres/hot.py",
         "            for entry in batch:\n                entry.work.doubt = True\n",
         "",
-        _DOUBT,
+        ("tests/postgres/test_doubt.py",),
+        "in_doubt",
     ),
     Mutant(
         "postgres: a write that is there already is an error",

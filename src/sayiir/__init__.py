@@ -10,6 +10,7 @@ from sayiir.client import WorkflowClient, cancel_workflow, pause_workflow, send_
 from sayiir.core.graph import NodeInfo, TaskMetadata
 from sayiir.core.loop import LoopResult, OnMax
 from sayiir.core.retry import RetryPolicy
+from sayiir.core.values.secret import Secret
 from sayiir.errors import (
     BackendError,
     ClaimLostError,
@@ -106,6 +107,7 @@ __all__ = [
     "RetryPolicy",
     "RouteError",
     "SchemaVersionError",
+    "Secret",
     "SerializationError",
     "SignalTimeoutError",
     "SqliteBackend",

@@ -8,25 +8,29 @@ import psycopg
 import pytest
 
 from sayiir import Worker, WorkflowClient, connect
+from sayiir.store.sqlite.migrate import migrations
 from tests.cli.conftest import STATES, Shop, fill
 from tests.cli.shop import everything, orders, quick
 
 ORDERS = "tests.cli.shop:orders"
 
 
+APPLIED = [f"{number:04} {name}" for number, name, _ in migrations()]
+
+
 def test_migrate_makes_the_tables(tmp_path, pg_url):
     for url in (f"sqlite:///{tmp_path}/new.db", pg_url):
         new = Shop(url)
         lines = new("db", "migrate").lines
-        assert lines[1] == "applied  0001 initial"
+        assert lines[1] == f"applied  {', '.join(APPLIED)}"
         assert new("db", "migrate").lines[1] == "applied  nothing; it was so already"
-        assert new.json("db", "migrate") == {"version": 1, "applied": []}
+        assert new.json("db", "migrate") == {"version": len(APPLIED), "applied": []}
         assert new.ids("instance", "list") == []
 
 
 def test_migrate_in_the_other_forms(tmp_path):
-    assert Shop(f"sqlite:///{tmp_path}/a.db").ids("db", "migrate") == ["0001 initial"]
-    assert Shop(f"sqlite:///{tmp_path}/b.db").jsonl("db", "migrate") == [{"version": 1, "applied": ["0001 initial"]}]
+    assert Shop(f"sqlite:///{tmp_path}/a.db").ids("db", "migrate") == APPLIED
+    assert Shop(f"sqlite:///{tmp_path}/b.db").jsonl("db", "migrate") == [{"version": len(APPLIED), "applied": APPLIED}]
     assert "version" in Shop(f"sqlite:///{tmp_path}/c.db")("db", "migrate", "-o", "wide").out
 
 
@@ -171,10 +175,16 @@ def test_graph_from_the_code(shop):
     assert "3 workflows" in shop("workflow", "graph", "tests.cli.shop:everything", "--format", "svg", url=False, code=2).err
 
 
-def test_text_of_what_is_stored(stored):
-    assert stored("workflow", "graph", "orders", "--format", "text").out == TREE.replace(": timeout 30 s · 2 retries", "")
-    assert stored("workflow", "graph", "orders", "--format", "mermaid").out.startswith("flowchart ")
-    assert stored("workflow", "graph", "nothing", "--format", "text", code=4).out == ""
+def test_text_and_mermaid_of_what_is_stored_on_a_store_and_over_http(place):
+    drawn = place("workflow", "graph", "orders", "--format", "text").out
+    assert drawn in (TREE, TREE.replace(": timeout 30 s · 2 retries", "")), "a server that has the code knows more"
+    mermaid = place("workflow", "graph", "orders", "--format", "mermaid").out
+    assert mermaid.startswith("flowchart ")
+    assert len(mermaid.splitlines()) > 5
+    for form in ("text", "mermaid", "svg"):
+        assert place("workflow", "graph", "nothing", "--format", form, code=4).out == ""
+    refused = place("workflow", "graph", "--instance", "waits-1", "--format", "mermaid", code=2).err
+    assert "leave it out to see an instance" in refused
 
 
 def test_graph_of_what_is_stored(place):

@@ -140,7 +140,6 @@ def test_what_is_for_databases_only(sqlite_url, tmp_path):
         shop = Shop(url)
         for words in (["db", "migrate"], ["db", "backup", f"{tmp_path}/x.db"]):
             assert "this works on a database, not through a server" in shop(*words, code=2).err
-        assert "leave it out for svg" in shop("workflow", "graph", "orders", "--format", "text", code=2).err
         assert "--schema is for PostgreSQL only" in shop("instance", "list", "--schema", "x", code=2).err
 
 

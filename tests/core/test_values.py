@@ -1020,3 +1020,33 @@ def test_broken_and_newer_envelopes(stored):
 def test_bad_codec_names(name):
     with pytest.raises(ValueError):  # noqa: PT011 -- UnicodeEncodeError is one
         pack(b"", name)
+
+
+def test_pydantic_secrets_come_back_whole_instead_of_as_asterisks():
+    class Inner(pydantic.BaseModel):
+        codes: list[pydantic.SecretStr] = []
+        when: dict[str, pydantic.Secret[dt.date]] = {}
+
+    class Model(pydantic.BaseModel):
+        pin: pydantic.SecretStr
+        raw: pydantic.SecretBytes | None = None
+        many: pydantic.Secret[list[int]] = pydantic.Field(alias="theMany")
+        inner: Inner | None = None
+        name: str = "a"
+
+    @dataclasses.dataclass
+    class Record:
+        pin: pydantic.SecretStr
+        url: pydantic.HttpUrl | None = None
+
+    inner = Inner(codes=["a", "b"], when={"x": dt.date(2030, 1, 31)})
+    model = Model(pin="needle", raw=b"bytes", theMany=[1, 2], inner=inner)
+    record = Record(pydantic.SecretStr("needle"), pydantic.HttpUrl("https://a.example/"))
+    for value, annotation in (
+        (model, Model), (record, Record), (pydantic.SecretStr("needle"), pydantic.SecretStr),
+        ([pydantic.SecretStr("a")], list[pydantic.SecretStr]), ({"k": model}, dict[str, Model]),
+    ):  # fmt: skip
+        raw = encode(value)
+        assert b"***" not in raw
+        assert codec_for(annotation).decode(raw) == value
+        assert codec_for(annotation).adapt(value) == value

@@ -389,3 +389,26 @@ def test_unknown_ids(service):
         with pytest.raises(InstanceNotFoundError):
             call(OPERATOR, "gone")
     assert service.audit(ADMIN)[0] == ()
+
+
+def test_every_change_of_a_saved_view_leaves_a_line(service):
+    service.save_view(OPERATOR, "mine", "status:failed")
+    service.save_view(OPERATOR, "mine", "status:failed")
+    service.save_view(OPERATOR, "mine", "status:paused")
+    service.save_view(OPERATOR, "ours", "status:paused", replaces="mine")
+    service.save_view(OPERATOR, "second", "")
+    with pytest.raises(FilterError, match="there is a view 'second' already"):
+        service.save_view(OPERATOR, "second", "status:paused", replaces="ours")
+    with pytest.raises(FilterError, match="no view 'gone' to rename"):
+        service.save_view(OPERATOR, "third", "", replaces="gone")
+    service.drop_view(OPERATOR, "gone")
+    service.drop_view(OPERATOR, "ours")
+    assert [(view.name, view.where, view.user) for view in service.views(VIEWER)] == [("second", "", OPERATOR.user)]
+    lines = [(line.user, line.action, line.target, line.details) for line in reversed(service.audit(ADMIN)[0])]
+    assert lines == [
+        (OPERATOR.user, "save_view", "*", {"view": "mine", "where": "status:failed"}),
+        (OPERATOR.user, "save_view", "*", {"view": "mine", "where": "status:paused"}),
+        (OPERATOR.user, "rename_view", "*", {"view": "ours", "where": "status:paused", "was": "mine"}),
+        (OPERATOR.user, "save_view", "*", {"view": "second", "where": ""}),
+        (OPERATOR.user, "drop_view", "*", {"view": "ours"}),
+    ]

@@ -223,7 +223,7 @@ def test_of_several_branches_the_one_that_needs_help_is_told():
         token("awaiting", number=3, parent=0, node="c", signal="go"), owners=[owner()], workers=[worker(definition=OTHER)],
     )
     assert found.code == "no_worker"
-    assert found.sentence.endswith("3 other branches of it: see the evidence.")
+    assert found.sentence.endswith("What holds 2 other branches is in the evidence.")
     assert {name for name, _ in found.evidence if name.startswith("also")} == {
         "also (running)", "also (awaiting_signal)", "also (joining)",
     }

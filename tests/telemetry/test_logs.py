@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import logging.config
 import threading
+import time
 
 import pytest
 
@@ -104,6 +106,14 @@ def backend(request, tmp_path):
         yield backend
 
 
+def until(condition):
+    """Wait for a state; nobody tells of it."""
+    deadline = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < deadline
+        threading.Event().wait(0.01)
+
+
 def kept(backend, name):
     return backend.logs(backend.load(name).instance.number, 100)
 
@@ -122,6 +132,27 @@ def test_lines_of_tasks_are_kept_with_their_instance(backend, app):
     assert (first.task_id, first.attempt, first.level, first.logger) == ("talks", 1, "info", "app.pay")
     assert (second.task_id, len(first.message)) == ("talks_later", LONGEST_LINE)
     assert [line.message for line in kept(backend, "b")] == ["paid 2", "later 2"]
+
+
+def test_lines_are_kept_though_logging_is_configured_anew_while_the_worker_works(backend, app):
+    client = WorkflowClient(backend)
+    app(Lines())
+    before = list(logging.getLogger().handlers)
+    try:
+        with Worker("w", backend).start([WORKFLOW]) as handle:
+            # As servers and frameworks do when they start: it closes every handler that there is.
+            logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+            client.submit(WORKFLOW, "a", 1)
+            client.wait("a", 20)
+            logging.config.dictConfig({"version": 1, "disable_existing_loggers": False, "root": {"handlers": []}})
+            until(lambda: handle._shift.keeper in logging.getLogger().handlers)
+            client.submit(WORKFLOW, "b", 2)
+            client.wait("b", 20)
+            # While it works, not only at its end.
+            until(lambda: len(kept(backend, "b")) == 2)
+            assert [line.message for line in kept(backend, "a")] == ["paid 1", "later 1"]
+    finally:
+        logging.getLogger().handlers[:] = before
 
 
 def test_nothing_is_kept_below_the_level_or_without_one(backend, app):

@@ -282,9 +282,10 @@ export interface Trouble {
   attempts: number | null;
 }
 
-/** A filter to be kept. */
+/** A filter to be kept; `replaces` is the name of a view that is renamed to this one. */
 export interface ViewBody {
   where?: string;
+  replaces?: string | null;
 }
 
 /** The saved filters. */

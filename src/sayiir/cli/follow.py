@@ -1,7 +1,7 @@
 """An instance as it moves: a live picture on a terminal, else a line for each change.
 
-Rules of this file: it only reads. A view is asked for whenever a hint says that something may have changed, and once a
-second whatever the hints say.
+Rules of this file: it only reads. A view is asked for whenever a hint says that something may have changed, and now and
+then whatever the hints say: of a store once a second, of a server, which streams its hints, seldom.
 """
 
 from __future__ import annotations
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from sayiir.service.model import InstanceView, NodeView
 
 ENDED = ("completed", "failed", "cancelled")
-_LOOK_SECS = 1.0
 _MARKS = {
     "completed": "✔", "failed": "✘", "running": "▶", "waiting": "◷", "awaiting_signal": "✉", "paused": "‖",
     "cancelled": "⊘", "skipped": "↷", "pending": "·",
@@ -44,7 +43,7 @@ def _looks(link: Link, instance_id: str, deadline: float | None) -> Iterator[Ins
     while True:
         view = link.api.show(link.access, instance_id)
         yield view
-        left = _LOOK_SECS if deadline is None else min(_LOOK_SECS, deadline - time.monotonic())
+        left = link.looks_secs if deadline is None else min(link.looks_secs, deadline - time.monotonic())
         if view.row.status in ENDED or left <= 0:
             return
         seen = link.api.changed(seen, left)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import click
 import msgspec
@@ -38,6 +38,8 @@ LOCAL_URL = "sqlite:///sayiir.db"
 """Where `sayiir dev` keeps its instances, and where commands in its folder look for them."""
 PATIENCE_SECS = 5.0
 """How long a command waits for a server."""
+_LOOKS_OVER_HTTP_SECS = 15.0
+"""How often a server is asked whatever its stream says."""
 
 
 class Api(Protocol):
@@ -52,6 +54,9 @@ class Api(Protocol):
         self, access: Access, instance_id: str | None = None, *, workflow_id: str | None = None,
         definition_hash: str | None = None,
     ) -> str: ...  # fmt: skip
+    def graph_text(
+        self, access: Access, workflow_id: str, *, definition_hash: str | None = None, form: Literal["mermaid", "text"] = ...
+    ) -> str: ...
     def result(self, access: Access, instance_id: str, *, timeout: float = 0) -> InstanceView: ...
     def output(self, access: Access, instance_id: str) -> tuple[InstanceRow, Any, Trouble | None]: ...
     def submit(
@@ -82,10 +87,11 @@ class Api(Protocol):
 
 
 class Link(msgspec.Struct, frozen=True):
-    """An open connection: what can be asked, and who asks."""
+    """An open connection: what can be asked, who asks, and how often to look where nothing is heard, in seconds."""
 
     api: Api
     access: Access
+    looks_secs: float = 1.0
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -118,7 +124,8 @@ class Place(msgspec.Struct, frozen=True):
 
             if self.schema is not None:
                 raise RefusedError("--schema is for PostgreSQL only; the server knows its own; leave it out")
-            yield Link(Remote(str(self.url), self.token), Access("", Role.ADMIN))
+            with closing(Remote(str(self.url), self.token)) as remote:
+                yield Link(remote, Access("", Role.ADMIN), _LOOKS_OVER_HTTP_SECS)
             return
         from sayiir.service import Service
 

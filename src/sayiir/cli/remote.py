@@ -8,15 +8,15 @@ redirects are not followed. Who asks is known by the token, so `access` is not s
 from __future__ import annotations
 
 import http.client
-import time
 import urllib.error
 import urllib.request
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar
 from urllib.parse import quote, urlencode
 
 import msgspec
 
 from sayiir.cli.codes import ERROR, FORBIDDEN, RefusedError
+from sayiir.cli.stream import Stream
 from sayiir.errors import WorkflowError
 from sayiir.service.model import (
     Access,
@@ -34,7 +34,6 @@ from sayiir.service.model import (
 
 T = TypeVar("T")
 _PATIENCE_SECS = 30.0
-_POLL_SECS = 1.0
 _BY_STATUS = {401: "unauthorized", 403: "forbidden", 408: "timeout", 413: "body_too_large", 504: "timeout"}
 """For answers without a code: those of a proxy."""
 
@@ -80,6 +79,7 @@ class Remote:
         self._url = url.rstrip("/")
         self._base = self._url + "/api/v1"
         self._token = token
+        self._stream: Stream | None = None
         self._opener = urllib.request.build_opener(_NoRedirect())
 
     def find(self, access: Access, where: str = "", *, cursor: str | None = None, limit: int = 50) -> InstancePage:
@@ -99,6 +99,13 @@ class Remote:
             path = _instance(instance_id, "graph.svg")
         else:
             path = f"/workflows/{quote(workflow_id or '', safe='')}/graph.svg"
+        return self._ask("GET", path + _query({"definition_hash": definition_hash})).decode()
+
+    def graph_text(
+        self, access: Access, workflow_id: str, *, definition_hash: str | None = None,
+        form: Literal["mermaid", "text"] = "mermaid",
+    ) -> str:  # fmt: skip
+        path = f"/workflows/{quote(workflow_id, safe='')}/graph.{'mermaid' if form == 'mermaid' else 'txt'}"
         return self._ask("GET", path + _query({"definition_hash": definition_hash})).decode()
 
     def result(self, access: Access, instance_id: str, *, timeout: float = 0) -> InstanceView:
@@ -169,9 +176,19 @@ class Remote:
         return self._items("/check", list[str])
 
     def changed(self, seen: int, timeout: float) -> int:
-        """Let a moment pass: a watcher over HTTP asks again, and is answered what has changed."""
-        time.sleep(min(timeout, _POLL_SECS))
-        return seen + 1
+        """Block until the server says that something may have changed, or the timeout; return the new mark."""
+        if self._stream is None:
+            self._stream = Stream(f"{self._base}/events", self._headers())
+        return self._stream.wait(seen, timeout)
+
+    def close(self) -> None:
+        """End the stream of changes, if there is one."""
+        if self._stream is not None:
+            self._stream.close()
+            self._stream = None
+
+    def _headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self._token}"} if self._token else {}
 
     def _get(self, path: str, kind: type[T], *, patience: float = 0.0, **query: Any) -> T:
         return self._decode(self._ask("GET", path + _query(query), patience=patience), kind)
@@ -197,11 +214,9 @@ class Remote:
     def _exchange(
         self, method: str, path: str, asked: dict[str, Any] | None = None, *, patience: float = 0.0
     ) -> tuple[int, bytes]:
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **self._headers()}
         if asked is not None:
             headers["Content-Type"] = "application/json"
-        if self._token:
-            headers["Authorization"] = f"Bearer {self._token}"
         body = None if asked is None else msgspec.json.encode(asked)
         request = urllib.request.Request(self._base + path, body, headers, method=method)  # noqa: S310 -- see Place.is_server
         try:

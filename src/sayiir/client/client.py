@@ -33,8 +33,7 @@ class WorkflowClient:
 
     Args:
         backend: where instances live.
-        conflict_policy: what `submit` does with an id that is taken: "fail" (default), "use_existing",
-            "terminate_existing".
+        conflict_policy: what `submit` does with a taken id: "fail" (default), "use_existing", "terminate_existing".
 
     Raises:
         ValueError: the policy is unknown.

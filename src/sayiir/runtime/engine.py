@@ -152,7 +152,7 @@ def new_instance(
     nan = isinstance(program.first, TaskOp) and program.first.codec.allow_nan
     return NewInstance(
         checked_id(instance_id),
-        program.definition,
+        program.stored(),
         encode(input_data, allow_nan=nan, max_bytes=max_bytes),
         position,
         isinstance(program.first, TaskOp),

@@ -76,12 +76,13 @@ def abandoned_tasks() -> int:
 class Returned:
     """A coroutine that a plain function returned: awaited in the function's place, under the same declaration."""
 
-    __slots__ = ("id", "metadata")
+    __slots__ = ("id", "metadata", "on_loop")
     is_async = True
 
     def __init__(self, op: Any) -> None:
         self.id = op.id
         self.metadata = op.metadata
+        self.on_loop = op.metadata.isolation is None
 
     @staticmethod
     def function(coroutine: Any) -> Any:

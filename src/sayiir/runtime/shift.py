@@ -69,7 +69,7 @@ class Shift:
         self.calls_here = plan.executor is None
         self.skills = {workflow.definition_hash: Skill(workflow, plan.tags) for workflow in workflows}
         only_sync = not any(skill.coroutines for skill in self.skills.values())
-        self.slots = Slots(plan.limits if only_sync else plan.limits.exact(), store.clock)
+        self.slots = Slots(plan.limits if only_sync else plan.limits.exact(), store.clock, store.hints.nudge)
         self.jobs: dict[int, Job] = {}
         self.coroutines = Coroutines(self._deliver)
         self._context = contextvars.copy_context()
@@ -95,7 +95,7 @@ class Shift:
 
     def register(self) -> list[Lane]:
         """Tell the store what this worker moves; return where it looks for work."""
-        known = self.store.register([skill.program.definition for skill in self.skills.values()])
+        known = self.store.register([skill.program.stored() for skill in self.skills.values()])
         self.store.tell(self.worker_id, self._about())  # again and again, as its owner may have been called dead meanwhile
         return [lane for lane in known if self.plan.has_tags(lane.tags)]
 
@@ -182,7 +182,7 @@ class Shift:
                     answer = self.writer.put(job, ask)
                     if answer is None:
                         return
-                elif ask.op.is_async and ask.op.metadata.isolation is None:
+                elif ask.op.on_loop:
                     self.coroutines.begin(job, ask)
                     return
                 else:

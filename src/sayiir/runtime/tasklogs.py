@@ -55,12 +55,16 @@ class Keeper(logging.Handler):
         self.dropped = 0
 
     def start(self) -> None:
-        """Listen to all loggers of the process."""
+        """Listen to all loggers of the process; again, after somebody has configured logging anew."""
         logging.getLogger().addHandler(self)
 
     def stop(self) -> None:
-        """Listen no more; what waits is stored."""
+        """Listen no more; what waits is stored, and the thread ends."""
         logging.getLogger().removeHandler(self)
+        self._ended.set()
+        self._wanted.set()
+        if self._thread is not None:
+            self._thread.join(5.0)
         self.close()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -112,10 +116,6 @@ class Keeper(logging.Handler):
                 logging.getLogger("sayiir").debug("%d log lines of tasks were not kept: %s", left, error)
 
     def close(self) -> None:
-        """Store what waits, and end the thread."""
-        self._ended.set()
-        self._wanted.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
-            self._thread.join(5.0)
+        """Store what waits. `logging` closes the handlers that it finds when it is configured anew, so this is no end."""
         self.flush()
         super().close()

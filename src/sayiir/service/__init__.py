@@ -3,6 +3,7 @@
 model.py      the values they show
 access.py     who may do what: one table
 filter.py     the language of the filter box
+veiled.py     what of an instance is secret
 masking.py    stored values made fit for people's eyes
 why.py        why an instance stands where it stands: a pure function of gathered facts
 facts.py      gathers those facts from a store
@@ -10,6 +11,7 @@ nodes.py      the nodes of an instance and how each stands
 sketch.py     a stored definition as a graph that can be drawn
 drawing.py    pictures with states, large groups folded
 forms.py      JSON Schemas of inputs and signals
+saved.py      saved views
 lists.py      pages, counts, workflows, workers, inbox
 outcomes.py   outputs and results as values, for programs
 actions.py    what changes something, each with its audit line

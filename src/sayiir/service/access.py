@@ -19,6 +19,7 @@ READS: dict[str, Role] = {
     "attempts": Role.VIEWER,
     "node": Role.VIEWER,
     "graph_svg": Role.VIEWER,
+    "graph_text": Role.VIEWER,
     "graph": Role.VIEWER,
     "logs": Role.VIEWER,
     "result": Role.VIEWER,

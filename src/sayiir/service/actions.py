@@ -23,8 +23,9 @@ from sayiir.runtime.checks import checked_id, checked_policy, checked_signal, sh
 from sayiir.runtime.retry import restart
 from sayiir.service.cursor import cursor_of, place_of
 from sayiir.service.ids import new_id
-from sayiir.service.lists import MAX_PAGE, Lists
+from sayiir.service.lists import MAX_PAGE
 from sayiir.service.model import Access, Action, BulkResult, InstanceRow, Selection
+from sayiir.service.saved import Saved
 from sayiir.store import scripts
 from sayiir.store.observe_port import AuditEntry
 from sayiir.store.port import ConflictPolicy, Instance, Query
@@ -37,7 +38,7 @@ _EVENTS: dict[str, Event] = {
 }  # fmt: skip
 
 
-class Actions(Lists):
+class Actions(Saved):
     """The part of `Service` that changes something."""
 
     def submit(
@@ -318,14 +319,6 @@ class Actions(Lists):
                 return count
             query = msgspec.structs.replace(query, below=found.below)
         return count
-
-    @staticmethod
-    def _entry(
-        access: Access, action: str, target: str, reason: str | None, details: dict[str, Any] | None = None
-    ) -> AuditEntry:
-        shown = {name: value for name, value in (details or {}).items() if value is not None}
-        user = short(access.user, 256) or "anonymous"
-        return AuditEntry(user, action, target, short(reason), msgspec.json.encode(shown))
 
 
 _NOTHING = AuditEntry("", "", "")

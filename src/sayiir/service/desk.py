@@ -7,18 +7,20 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+import msgspec
+
 from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.core.values import plain, unpack
 from sayiir.errors import UnknownWorkflowError, WorkflowError
 from sayiir.flow.workflow import Workflow
-from sayiir.runtime.checks import checked_backend, checked_id, checked_workflow
+from sayiir.runtime.checks import checked_backend, checked_id, checked_workflow, short
 from sayiir.service import access as rights
 from sayiir.service.masking import DEFAULT_MASKING, Masking
 from sayiir.service.model import Access, Action, InstanceRow, WorkerRow
 from sayiir.service.words import moment
 from sayiir.store import scripts
 from sayiir.store.base import ScriptedStore
-from sayiir.store.observe_port import OwnerFacts, Tallies
+from sayiir.store.observe_port import AuditEntry, OwnerFacts, Tallies
 from sayiir.store.port import Instance, View
 
 _TRACE_ID = re.compile("[0-9a-f]{32}")
@@ -118,6 +120,14 @@ class Desk:
         }
         allowed: list[Action] = [name for name in rights.ACTIONS if possible.get(name)]
         return tuple(name for name in allowed if rights.may(access, name, read_only=self.read_only))
+
+    @staticmethod
+    def _entry(
+        access: Access, action: str, target: str, reason: str | None, details: dict[str, Any] | None = None
+    ) -> AuditEntry:
+        shown = {name: value for name, value in (details or {}).items() if value is not None}
+        user = short(access.user, 256) or "anonymous"
+        return AuditEntry(user, action, target, short(reason), msgspec.json.encode(shown))
 
 
 def worker_rows(owners: Iterable[OwnerFacts], claims: dict[int, int]) -> tuple[WorkerRow, ...]:

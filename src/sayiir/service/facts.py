@@ -7,8 +7,9 @@ from sayiir.core.program import TaskOp
 from sayiir.core.records import Failure
 from sayiir.core.values import unpack
 from sayiir.runtime.failure import read_failure
-from sayiir.service.desk import Desk, worker_rows
+from sayiir.service.desk import worker_rows
 from sayiir.service.nodes import Standing
+from sayiir.service.veiled import Veiled, scrubbed_failure
 from sayiir.service.why import Facts
 from sayiir.store.observe_port import OwnerFacts
 from sayiir.store.port import Instance, Token, View
@@ -20,11 +21,13 @@ _MANY = 200
 """Of an instance's tokens so many are asked about one by one."""
 
 
-class Gathering(Desk):
+class Gathering(Veiled):
     """Reads facts from the store."""
 
     def _failure(self, instance: Instance) -> Failure | None:
-        return None if instance.error is None else read_failure(unpack(instance.error))
+        if instance.error is None:
+            return None
+        return scrubbed_failure(read_failure(unpack(instance.error)), self._scrubber(instance))
 
     def _owners(self, tokens: tuple[Token, ...]) -> dict[int, OwnerFacts]:
         wanted = sorted({token.owner for token in tokens if token.owner is not None})
@@ -55,7 +58,9 @@ class Gathering(Desk):
     def _last_error(self, instance: Instance, token: Token) -> str | None:
         lines = self.store.lines(instance.number, 5, token.node)
         failed = [line for line in lines if line.error is not None]
-        return read_failure(unpack(failed[-1].error or b"")).text if failed else None
+        if not failed:
+            return None
+        return scrubbed_failure(read_failure(unpack(failed[-1].error or b"")), self._scrubber(instance)).text
 
     def _allowed(self, instance: Instance, tokens: tuple[Token, ...]) -> dict[str, int]:
         """Return how many attempts the tasks have in all, as far as this server knows their workflow."""

@@ -1,4 +1,4 @@
-"""Lists: pages and counts of instances, workflows with their figures, workers, the inbox, audit, saved views."""
+"""Lists: pages and counts of instances, workflows with their figures, workers, the inbox, audit."""
 
 from __future__ import annotations
 
@@ -21,14 +21,13 @@ from sayiir.service.model import (
     Facets,
     InboxItem,
     InstancePage,
-    SavedView,
     Wait,
     WorkerRow,
     WorkflowRow,
     WorkflowVersion,
 )
 from sayiir.service.words import moment
-from sayiir.store.observe_port import UNFINISHED, Awaiting, Ended, Found, Known, SavedQuery, Tallies
+from sayiir.store.observe_port import UNFINISHED, Awaiting, Ended, Found, Known, Tallies
 from sayiir.store.port import Query
 
 MAX_PAGE = 1000
@@ -37,6 +36,8 @@ _RECENT = 50
 _LOOK_SECS = 0.03
 """How long a page looks on past instances that do not fit."""
 _LOOK_ROWS = 2000
+_COUNTED = 2000
+"""Of each kind of status so many instances are counted; of more only that there are more."""
 _COUNTS_SECS = 2.0
 _COUNTS_KEPT = 200
 
@@ -110,7 +111,7 @@ class Lists(Desk):
             kept = self._counted.get(text := repr(key))
             if kept is not None and kept[0] == mark and clock.monotonic() - kept[1] < _COUNTS_SECS:
                 return kept[2]
-        found = self.store.tally(query)
+        found = self.store.tally(query, _COUNTED)
         with self._counting:
             if len(self._counted) >= _COUNTS_KEPT:
                 self._counted.clear()
@@ -183,7 +184,7 @@ class Lists(Desk):
         rows = worker_rows(self.store.owner_facts(), self.store.claims())
         return tuple(sorted(rows, key=lambda row: (not row.alive, row.worker_id)))
 
-    # --- inbox, audit, views --------------------------------------------------------------------------------------
+    # --- inbox, audit ---------------------------------------------------------------------------------------------
 
     def inbox(
         self, access: Access, *, cursor: str | None = None, limit: int = 50
@@ -215,28 +216,6 @@ class Lists(Desk):
             for one in found[:limit]
         )
         return lines, cursor_of(lines[-1].id) if len(found) > limit else None
-
-    def views(self, access: Access) -> tuple[SavedView, ...]:
-        """Return the saved filters by name."""
-        self._allow(access, "views")
-        return tuple(SavedView(view.name, view.where, view.user) for view in self.store.views())
-
-    def save_view(self, access: Access, name: str, where: str) -> None:
-        """Keep a filter under a name, for everybody.
-
-        Raises:
-            FilterError: the name or the filter cannot be read.
-        """
-        self._allow(access, "save_view")
-        if not 1 <= len(name) <= 100 or not name.isprintable():
-            raise FilterError("the name of a view has 1 to 100 printable characters")
-        self._query(where)
-        self.store.save_view(SavedQuery(name, where, access.user))
-
-    def drop_view(self, access: Access, name: str) -> None:
-        """Forget a saved filter; nothing happens when there is none."""
-        self._allow(access, "drop_view")
-        self.store.drop_view(name)
 
     # --- health ---------------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -15,6 +15,7 @@ from sayiir.picture.state import NodeState, group_status
 from sayiir.picture.state import Status as NodeStatus
 from sayiir.runtime.failure import read_failure
 from sayiir.service.model import Attempt, NodeView, Trouble
+from sayiir.service.veiled import scrubbed_failure
 from sayiir.service.words import moment, span
 from sayiir.store.port import Instance, Token
 
@@ -153,12 +154,13 @@ def states_of(views: Iterable[NodeView]) -> dict[str, NodeState]:
     return {view.node_id: NodeState(view.status, view.detail) for view in views}
 
 
-def attempt_of(record: Record) -> Attempt:
-    """Return a record as a line of history."""
+def attempt_of(record: Record, scrub: Callable[[str], str]) -> Attempt:
+    """Return a record as a line of history; `scrub` takes secrets out of its error."""
+    failure = None if record.error is None else scrubbed_failure(read_failure(unpack(record.error)), scrub)
     return Attempt(
         record.ref, record.node, record.kind, record.iteration, record.attempt, record.status,
         moment(record.started_at), moment(record.finished_at), record.worker,
-        None if record.error is None else trouble_of(read_failure(unpack(record.error))), record.superseded,
+        None if failure is None else trouble_of(failure), record.superseded,
     )  # fmt: skip
 
 

@@ -7,19 +7,20 @@ from typing import Any
 import msgspec
 
 from sayiir.core.lifecycle import State
+from sayiir.core.marks import NO_VEIL, Veil
 from sayiir.core.values import plain, unpack
 from sayiir.errors import UnknownWorkflowError
 from sayiir.runtime.failure import read_failure
 from sayiir.runtime.timeline import find_record
-from sayiir.service.desk import Desk
 from sayiir.service.forms import input_schema, signal_schemas
 from sayiir.service.model import Access, InstanceRow, Role, Trouble
 from sayiir.service.nodes import trouble_of
+from sayiir.service.veiled import Veiled, scrubbed_failure
 
 _MANY = 100_000
 
 
-class Outcomes(Desk):
+class Outcomes(Veiled):
     """The part of `Service` that gives values."""
 
     def status(self, access: Access, instance_id: str) -> State:
@@ -39,8 +40,11 @@ class Outcomes(Desk):
         """
         self._allow(access, "output")
         view = self._view(instance_id)
-        error = None if view.instance.error is None else trouble_of(read_failure(unpack(view.instance.error)))
-        return self._row(view.instance), None if view.output is None else self._for(access, view.output), error
+        instance, error = view.instance, None
+        if instance.error is not None:
+            error = trouble_of(scrubbed_failure(read_failure(unpack(instance.error)), self._scrubber(instance)))
+        veil = self._marks(instance).input("$end") if access.role is Role.VIEWER else NO_VEIL
+        return self._row(instance), None if view.output is None else self._for(access, view.output, veil), error
 
     def task_result(
         self, access: Access, instance_id: str, task_id: str, *, iteration: int | None = None
@@ -64,7 +68,8 @@ class Outcomes(Desk):
         record = find_record(lines, structure, task_id, iteration=iteration, step=False)
         if record is None:
             return False, None
-        return True, self._for(access, self.store.value(instance.number, record.ref))
+        veil = self._marks(instance).output(record.node) if access.role is Role.VIEWER else NO_VEIL
+        return True, self._for(access, self.store.value(instance.number, record.ref), veil)
 
     def has_input(self, access: Access, instance_id: str, input_json: bytes) -> bool:
         """Return whether an instance was submitted with this input.
@@ -92,9 +97,9 @@ class Outcomes(Desk):
             )
         return input_schema(known), signal_schemas(known)
 
-    def _for(self, access: Access, raw: bytes) -> Any:
+    def _for(self, access: Access, raw: bytes, veil: Veil) -> Any:
         """Return a value as somebody may see it."""
         unpacked = unpack(raw)
         if access.role is Role.VIEWER:
-            return self.mask.masked(plain(unpacked))
+            return self.mask.masked(plain(unpacked), veil)
         return msgspec.Raw(unpacked)

@@ -6,10 +6,15 @@ secrets masked and long values cut. No SQL and no engine rule stands here.
 
 from __future__ import annotations
 
+import functools
+from typing import Literal
+
 from sayiir.core.graph import Graph
 from sayiir.core.lifecycle import TERMINAL
+from sayiir.core.marks import Veil
 from sayiir.core.outline import Item, outline
 from sayiir.errors import BackendError, InstanceNotFoundError, UnknownWorkflowError
+from sayiir.picture import to_mermaid, to_text
 from sayiir.service import why as reasons
 from sayiir.service.actions import Actions
 from sayiir.service.drawing import picture
@@ -65,10 +70,11 @@ class Service(Actions, Outcomes, Gathering):
     def _shown(self, access: Access, view: View) -> InstanceView:
         instance, root = view.instance, self._outline(view.instance)
         standing = self._standing(view)
-        failure = standing.failure
+        failure, marks = standing.failure, self._marks(instance)
         return InstanceView(
-            self._row(instance), reasons.why(self._facts(view, root)), self.mask.show(instance.input),
-            None if view.output is None else self.mask.show(view.output), None if failure is None else trouble_of(failure),
+            self._row(instance), reasons.why(self._facts(view, root)), self.mask.show(instance.input, marks.output("")),
+            None if view.output is None else self.mask.show(view.output, marks.input("$end")),
+            None if failure is None else trouble_of(failure),
             self._waits(instance, view.tokens), node_views(root, standing), self._possible(access, instance),
             self._trace_link(instance),
         )  # fmt: skip
@@ -93,7 +99,8 @@ class Service(Actions, Outcomes, Gathering):
         return self._attempts(self._view(instance_id), None)
 
     def _attempts(self, view: View, node_id: str | None) -> tuple[Attempt, ...]:
-        lines = [attempt_of(line) for line in self.store.lines(view.instance.number, MAX_LINES, node_id)]
+        scrub = self._scrubber(view.instance)
+        lines = [attempt_of(line, scrub) for line in self.store.lines(view.instance.number, MAX_LINES, node_id)]
         owners = self._owners(view.tokens)
         lines += [
             running_attempt(token, owners[token.owner].name if token.owner in owners else None)
@@ -125,17 +132,18 @@ class Service(Actions, Outcomes, Gathering):
         last = max(lines, key=lambda line: (line.iteration, line.ref), default=None)
         source = token.ref if token is not None else last.source if last is not None else None
         output = last.ref if last is not None and last.status == "completed" and token is None else None
-        logs = self._logs(view.instance, node_id, 500)
+        logs, marks = self._logs(view.instance, node_id, 500), self._marks(view.instance)
         return NodeValues(
-            found, self._payload(view.instance, source), self._payload(view.instance, output),
+            found, self._payload(view.instance, source, marks.input(node_id)),
+            self._payload(view.instance, output, marks.output(node_id)),
             self._attempts(view, node_id), logs,
         )  # fmt: skip
 
-    def _payload(self, instance: Instance, ref: int | None) -> Payload | None:
+    def _payload(self, instance: Instance, ref: int | None, veil: Veil) -> Payload | None:
         if ref is None:
             return None
         try:
-            return self.mask.show(self.store.value(instance.number, ref))
+            return self.mask.show(self.store.value(instance.number, ref), veil)
         except BackendError:  # replaced meanwhile, or a run that keeps no history
             return None
 
@@ -151,8 +159,9 @@ class Service(Actions, Outcomes, Gathering):
         return self._logs(self._view(instance_id).instance, node_id, max(1, min(limit, 1000)))
 
     def _logs(self, instance: Instance, node_id: str | None, limit: int) -> tuple[LogLine, ...]:
+        scrub = self._scrubber(instance)
         return tuple(
-            LogLine(moment(line.at), line.level, line.task_id, line.attempt, line.logger, line.message)
+            LogLine(moment(line.at), line.level, line.task_id, line.attempt, line.logger, scrub(line.message))
             for line in self.store.logs(instance.number, limit, node_id)
         )
 
@@ -215,23 +224,45 @@ class Service(Actions, Outcomes, Gathering):
 
     def graph_svg(
         self, access: Access, instance_id: str | None = None, *, workflow_id: str | None = None,
-        definition_hash: str | None = None,
+        definition_hash: str | None = None, shown: InstanceView | None = None, standalone: bool = True,
     ) -> str:  # fmt: skip
         """Return the picture of an instance, or of a definition: the one known here or stored last when none is said.
+
+        Args:
+            access: who asks.
+            instance_id: the instance.
+            workflow_id: the workflow, for its definition.
+            definition_hash: which version of it.
+            shown: an instance that `show` just returned; it is not read again.
+            standalone: whether it has its own style sheet; not so for the midst of a page.
 
         Raises:
             InstanceNotFoundError, UnknownWorkflowError: there is no such thing.
             ValueError: neither was said.
         """
         self._allow(access, "graph_svg")
-        if instance_id is not None:
-            view = self._view(instance_id)
-            instance = view.instance
-            states = states_of(node_views(self._outline(instance), self._standing(view)))
-            return picture(self._graph(instance.workflow_id, instance.definition_hash), states, f"Instance {instance_id}")
+        if shown is None and instance_id is not None:
+            shown = self.show(access, instance_id)
+        if shown is not None:
+            graph = self._graph(shown.row.workflow_id, shown.row.definition_hash)
+            title = f"Instance {shown.row.instance_id}"
+            return picture(graph, states_of(shown.nodes), title, standalone=standalone)
         if workflow_id is None:
             raise ValueError("say an instance or a workflow")
-        return picture(self._graph(workflow_id, definition_hash or self._newest(workflow_id)), None)
+        return picture(self._graph(workflow_id, definition_hash or self._newest(workflow_id)), None, standalone=standalone)
+
+    def graph_text(
+        self, access: Access, workflow_id: str, *, definition_hash: str | None = None,
+        form: Literal["mermaid", "text"] = "mermaid",
+    ) -> str:  # fmt: skip
+        """Return a definition as Mermaid, or as lines of text: the one known here or stored last when none is said.
+
+        Raises:
+            UnknownWorkflowError: there is no such thing.
+        """
+        self._allow(access, "graph_text")
+        graph = self._graph(workflow_id, definition_hash or self._newest(workflow_id))
+        return to_mermaid(graph) if form == "mermaid" else to_text(graph) + "\n"
 
     def graph(self, access: Access, instance_id: str) -> tuple[NodeView, ...]:
         """Return the nodes of an instance and how each stands.
@@ -258,7 +289,7 @@ class Service(Actions, Outcomes, Gathering):
         return known.graph if known is not None else sketch(self._structure(workflow_id, definition_hash))
 
     def _outline(self, instance: Instance) -> Item:
-        return outline(self._structure(instance.workflow_id, instance.definition_hash))
+        return _outlined(self._structure(instance.workflow_id, instance.definition_hash))
 
     # --- the rest -------------------------------------------------------------------------------------------------
 
@@ -283,3 +314,9 @@ class Service(Actions, Outcomes, Gathering):
     def changed(self, seen: int, timeout: float) -> int:
         """Block until something may have changed since `seen` (0 at first), or the timeout; return the new mark."""
         return self.store.wait_for_hint(seen, timeout)
+
+
+@functools.lru_cache(maxsize=32)
+def _outlined(structure: str) -> Item:
+    """Return a definition's tree, which nobody changes; pages that are live ask for the same one every second."""
+    return outline(structure)

@@ -82,10 +82,12 @@ def _told(causes: list[Why], facts: Facts) -> Why:
             "look again",
         )  # fmt: skip
     first, *others = sorted(causes, key=lambda cause: _RANK.index(cause.code))
+    # A join waits for the branches that are told.
+    others = [one for one in others if one.code != "joining" or first.code == "joining"]
     if not others:
         return first
     more = tuple((f"also ({other.code})", other.sentence) for other in others[:10])
-    sentence = f"{first.sentence} {plural(len(others), 'other branch', 'other branches')} of it: see the evidence."
+    sentence = f"{first.sentence} What holds {plural(len(others), 'other branch', 'other branches')} is in the evidence."
     return Why(first.code, sentence, (*first.evidence, *more), first.fix)
 
 

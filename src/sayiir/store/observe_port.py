@@ -133,6 +133,10 @@ class Observed(Protocol):
         """Return all definitions, the newest last."""
         ...
 
+    def secrets(self, workflow_id: str, definition_hash: str) -> str:
+        """Return the marks of what is secret of a definition's values (see `core.secrets`), as JSON."""
+        ...
+
     def endings(self, definition: int, limit: int) -> list[Ended]:
         """Return those of the newest `limit` instances of a definition that completed or failed, the newest first."""
         ...

@@ -52,6 +52,11 @@ class Observing(ABC):
         """Return all definitions, the newest last."""
         return self._read(lambda rows: rows.definitions())
 
+    def secrets(self, workflow_id: str, definition_hash: str) -> str:
+        """Return the marks of what is secret of a definition's values, as JSON (see the port)."""
+        found: str = self._read(lambda rows: rows.secrets(workflow_id, definition_hash))
+        return found
+
     def endings(self, definition: int, limit: int) -> list[Ended]:
         """Return how the newest instances of a definition ended (see the port)."""
         return self._read(lambda rows: rows.endings(definition, limit))

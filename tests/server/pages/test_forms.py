@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sayiir import Secret
 from sayiir.server.pages.answers import read_answers
 from sayiir.server.pages.schema import DEEPEST, Field, form_of
 
@@ -201,3 +202,14 @@ def test_whatever_is_posted_gives_json_or_errors(schema, posted):
     answers = read_answers(form_of(schema), posted)
     if not answers.errors:
         msgspec.json.decode(answers.json)
+
+
+def test_what_is_secret_is_not_shown_while_it_is_typed_nor_after():
+    @dataclasses.dataclass
+    class Card:
+        number: Secret[str] = "a default"
+        spare: Secret[str] | None = None
+
+    fields = form(Card).fields
+    assert [(one.kind, one.default, one.required) for one in fields] == [("secret", "", False), ("secret", "", False)]
+    assert filled(Card, {"/number": " 4111 ", "/spare": ""}) == Card(" 4111 ", None)

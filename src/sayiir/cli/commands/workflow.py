@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from sayiir.cli import out
-from sayiir.cli.codes import NOT_FOUND, RefusedError
+from sayiir.cli.codes import RefusedError
 from sayiir.cli.lazy import Command, LazyGroup
 from sayiir.cli.out import Column
 from sayiir.cli.place import Place, placed
-from sayiir.cli.tree import tree
-from sayiir.picture import to_mermaid
+from sayiir.picture import to_text
 from sayiir.picture.words import duration
 
 if TYPE_CHECKING:
@@ -116,10 +115,13 @@ def graph(
     if workflow is not None and ":" in workflow:
         click.echo(_drawn(workflow, kind or "text"))
         return
-    if kind in {"text", "mermaid"}:
-        click.echo(_stored(place, workflow, kind))
-        return
+    if workflow is None and kind in ("text", "mermaid"):
+        raise click.UsageError(f"--format {kind} draws workflows; leave it out to see an instance, as svg")
     with place.open() as link:
+        if workflow is not None and kind in ("text", "mermaid"):
+            lines = link.api.graph_text(link.access, workflow, form=kind).splitlines()
+            click.echo("\n".join(map(out.harmless, lines)))
+            return
         click.echo(link.api.graph_svg(link.access, instance_id, workflow_id=workflow))
 
 
@@ -132,24 +134,10 @@ def _drawn(target: str, kind: Literal["text", "mermaid", "svg"]) -> str:
     return "\n\n".join(_one(workflow, kind).rstrip() for workflow in found)
 
 
-def _stored(place: Place, workflow_id: str | None, kind: Literal["text", "mermaid", "svg"]) -> str:
-    """Draw from the stored definition, which knows names and structure."""
-    from sayiir.service.sketch import sketch
-
-    if workflow_id is None or place.is_server:
-        raise RefusedError(f"--format {kind} is for workflows, from their code or the database; leave it out for svg")
-    with place.backend() as backend:
-        hashes = [one.definition_hash for one in backend.definitions() if one.workflow_id == workflow_id]
-        if not hashes:
-            raise RefusedError(f"there is no workflow {workflow_id!r}; look at sayiir workflow list", NOT_FOUND)
-        graph = sketch(backend.structure(workflow_id, hashes[-1]))
-    return tree(graph) if kind == "text" else to_mermaid(graph).rstrip()
-
-
 def _one(workflow: Found, kind: Literal["text", "mermaid", "svg"]) -> str:
     match kind:
         case "text":
-            return tree(workflow.graph)
+            return to_text(workflow.graph)
         case "mermaid":
             return workflow.to_mermaid()
         case "svg":

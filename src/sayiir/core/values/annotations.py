@@ -44,6 +44,7 @@ from sayiir.core.values.decoders import (
     union_decoder,
 )
 from sayiir.core.values.models import Decode, is_model, is_pydantic_scalar, pydantic_decoder
+from sayiir.core.values.secret import SCHEMA_MARK
 
 ALLOW_NAN = "allow-nan"
 
@@ -83,7 +84,9 @@ def expand(annotation: Any) -> Any:
 
 def _has_meaning(annotated: Any) -> bool:
     metadata = annotated.__metadata__
-    constrained = _for_pydantic(annotated) or any(isinstance(item, msgspec.Meta) for item in metadata)
+    constrained = _for_pydantic(annotated) or any(
+        isinstance(item, msgspec.Meta) and item is not SCHEMA_MARK for item in metadata
+    )
     return constrained or _is_loose_float(annotated)
 
 

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple, TypeAlias, get_args, get_origin
 import msgspec
 
 from sayiir.core.values.encoding import from_json, to_json
-from sayiir.core.values.models import Decode, adapter_of, is_model, pydantic_decoder
+from sayiir.core.values.models import Decode, adapter_of, is_model, is_pydantic_scalar, pydantic_decoder
 from sayiir.core.values.places import Misfit, describe, misfit, path_text
 
 DecoderOf: TypeAlias = Callable[[Any], Decode]
@@ -44,7 +44,7 @@ def fill(kind: Any, plain: Any) -> Any:
     try:
         if isinstance(type(kind), type) and issubclass(type(kind), HoleType):
             return kind.decode(to_json(plain))
-        if is_model(kind):
+        if is_model(kind) or is_pydantic_scalar(kind):
             return _pydantic_class_decoder(kind)(to_json(plain))
         return _instance(kind, plain)
     except Exception as error:

@@ -14,7 +14,15 @@ from typing import Any, Final
 
 import msgspec
 
-from sayiir.core.values.models import Decode, adapter_of, is_model, is_pydantic_scalar, model_contents
+from sayiir.core.values.models import (
+    Decode,
+    adapter_of,
+    is_model,
+    is_pydantic_scalar,
+    model_contents,
+    model_text,
+    secret_value,
+)
 from sayiir.core.values.nesting import is_too_deep
 from sayiir.errors import SerializationError
 
@@ -28,9 +36,7 @@ ARRAYS: Final = (list, tuple, set, frozenset)
 def _enc_hook(value: Any) -> Any:
     kind = type(value)
     if is_model(kind):
-        _, aliases = adapter_of(kind)
-        # round_trip leaves computed fields out and writes Json[...] as text again.
-        return msgspec.Raw(kind.__pydantic_serializer__.to_json(value, by_alias=aliases.dump, round_trip=True))
+        return model_text(value)
     if isinstance(value, str):
         return str.__str__(value)
     if isinstance(value, int) and kind is not bool:  # a bool comes here as a key, and "1" would be a surprise
@@ -39,6 +45,8 @@ def _enc_hook(value: Any) -> Any:
         return float.__float__(value)
     if isinstance(value, bytes):
         return bytes(memoryview(value))
+    if hasattr(kind, "get_secret_value"):
+        return secret_value(value)  # pydantic would write asterisks
     if is_pydantic_scalar(kind):
         return msgspec.Raw(adapter_of(kind)[0].dump_json(value))
     raise NotImplementedError(f"objects of type {kind.__qualname__} cannot be stored as JSON")

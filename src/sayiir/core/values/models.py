@@ -43,6 +43,7 @@ class Aliases(msgspec.Struct, frozen=True):
 
     dump: bool  # write by alias
     relax: bool  # validate by alias and by name
+    secret: bool = False  # holds SecretStr and the like, which pydantic writes as asterisks
 
 
 @functools.lru_cache(maxsize=1024)
@@ -64,6 +65,7 @@ def adapter_of(kind: Any) -> tuple[Any, Aliases]:
 def _aliases(schema: Any) -> Aliases:
     # Names are preferred, being what the code says; aliases are used only where names would not be understood.
     names_work = aliases_work = dataclasses_work = True
+    secret = False
     todo: list[tuple[Any, str, dict[str, Any]]] = [(schema, "", {})]
     while todo:
         node, key, config = todo.pop()
@@ -73,6 +75,7 @@ def _aliases(schema: Any) -> Aliases:
         if not isinstance(node, dict):
             continue
         kind = str(node.get("type", ""))
+        secret = secret or (kind == "function-plain" and _hides(node.get("function")))
         if kind in ("model", "dataclass", "typed-dict"):
             config = node.get("config") or {}
         elif kind in ("model-field", "dataclass-field", "typed-dict-field"):
@@ -84,7 +87,13 @@ def _aliases(schema: Any) -> Aliases:
         todo.extend((item, key, config) for key, item in node.items() if key not in ("default", "metadata", "config"))
     dump = not names_work and aliases_work
     # msgspec writes pydantic dataclasses itself, by name, whatever their aliases are.
-    return Aliases(dump, relax=not dataclasses_work or not (names_work or aliases_work))
+    return Aliases(dump, relax=not dataclasses_work or not (names_work or aliases_work), secret=secret)
+
+
+def _hides(function: Any) -> bool:
+    """Tell whether a serializer is that of pydantic's secrets, which writes asterisks."""
+    name = getattr(function, "__name__", "")
+    return getattr(function, "__module__", "") == "pydantic.types" and name.startswith("_serialize_secret")
 
 
 def _accepts_name(field: dict[str, Any], config: dict[str, Any]) -> bool:
@@ -130,3 +139,32 @@ def model_contents(model: Any) -> Any:
     _, aliases = adapter_of(type(model))
     dump = model.__pydantic_serializer__.to_python
     return dump(model, mode="python", by_alias=aliases.dump, round_trip=True, warnings=False)
+
+
+def model_text(model: Any) -> Any:
+    """Return what is stored of a model: its JSON text, or plain types where pydantic alone would write asterisks."""
+    _, aliases = adapter_of(type(model))
+    # round_trip leaves computed fields out and writes Json[...] as text again.
+    raw = model.__pydantic_serializer__.to_json(model, by_alias=aliases.dump, round_trip=True)
+    if not aliases.secret:
+        return msgspec.Raw(raw)
+    dump = model.__pydantic_serializer__.to_python
+    contents = dump(model, mode="python", by_alias=aliases.dump, round_trip=True, warnings=False)
+    return _revealed(msgspec.json.decode(raw), contents)
+
+
+def secret_value(value: Any) -> Any:
+    """Return what a secret of pydantic's holds, to be stored."""
+    inner = value.get_secret_value()
+    return inner.decode() if isinstance(inner, bytes) else inner  # as pydantic reads bytes
+
+
+def _revealed(written: Any, contents: Any) -> Any:
+    """Return what pydantic wrote with its secrets, which it writes as asterisks, put back in."""
+    if hasattr(contents, "get_secret_value"):
+        return secret_value(contents)
+    if isinstance(written, dict) and isinstance(contents, dict):
+        return {key: _revealed(old, new) for (key, old), new in zip(written.items(), contents.values(), strict=True)}
+    if isinstance(written, list) and isinstance(contents, list | tuple | set | frozenset):
+        return [_revealed(old, new) for old, new in zip(written, contents, strict=True)]
+    return written

@@ -141,6 +141,7 @@ class PurgeBody(Asked, frozen=True):
 
 
 class ViewBody(Asked, frozen=True):
-    """A filter to be kept."""
+    """A filter to be kept; `replaces` is the name of a view that is renamed to this one."""
 
     where: Text = ""
+    replaces: Text | None = None

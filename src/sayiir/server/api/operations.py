@@ -27,7 +27,7 @@ def list_views(call: Call) -> Any:
 
 
 def save_view(call: Call) -> Any:
-    call.service.save_view(call.access, call.path["name"], call.body.where)
+    call.service.save_view(call.access, call.path["name"], call.body.where, replaces=call.body.replaces)
     return Answer(Views(call.service.views(call.access)))
 
 

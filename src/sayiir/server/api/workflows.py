@@ -28,6 +28,16 @@ def draw_workflow(call: Call) -> Any:
     )
 
 
+def draw_workflow_as_mermaid(call: Call) -> Any:
+    return call.service.graph_text(call.access, call.path["workflow_id"], definition_hash=call.query.definition_hash)
+
+
+def draw_workflow_as_text(call: Call) -> Any:
+    return call.service.graph_text(
+        call.access, call.path["workflow_id"], definition_hash=call.query.definition_hash, form="text"
+    )
+
+
 _ONE = "/workflows/{workflow_id}"
 _LOST = ("unknown_workflow",)
 
@@ -38,4 +48,8 @@ WORKFLOWS: tuple[Endpoint, ...] = (
              answer=Schemas, problems=_LOST),
     Endpoint("GET", f"{_ONE}/graph.svg", "graph_svg", "Its picture", draw_workflow, VersionQuery, media="image/svg+xml",
              problems=_LOST),
+    Endpoint("GET", f"{_ONE}/graph.mermaid", "graph_text", "Its picture as Mermaid", draw_workflow_as_mermaid, VersionQuery,
+             media="text/vnd.mermaid", problems=_LOST),
+    Endpoint("GET", f"{_ONE}/graph.txt", "graph_text", "Its nodes as lines of text", draw_workflow_as_text, VersionQuery,
+             media="text/plain", problems=_LOST),
 )  # fmt: skip

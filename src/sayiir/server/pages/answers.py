@@ -50,7 +50,7 @@ def _value(field: Field, posted: Mapping[str, str], errors: dict[str, str]) -> A
     text = posted.get(field.name, "").replace("\r\n", "\n")
     if field.kind == "tick":
         return text == "true"
-    if not text.strip() and (field.kind not in ("string", "text") or not text):
+    if not text.strip() and (field.kind not in ("string", "text", "secret") or not text):
         return _empty(field, errors)
     try:
         return _parsed(field, text)

@@ -82,11 +82,12 @@ def shown_facets(where: str, facets: Facets, href: Any) -> dict[str, list[dict[s
 
 
 async def save_view(kit: Kit, request: Request) -> Response:
-    """Keep the filter under a name, or drop the view of that name."""
+    """Keep the filter under a name, rename its view, or drop the view of that name."""
     form = await fields_of(request)
     access, where = kit.access_of(request), form.get("where", "")
     if drop := form.get("drop"):
         await kit.call(kit.service.drop_view, access, drop)
         return kit.go(kit.links(request)("instances", q=where, said="dropped"))
-    await kit.call(kit.service.save_view, access, form.get("name", "").strip(), where)
-    return kit.go(kit.links(request)("instances", q=where, said="saved"))
+    replaces = form.get("replaces") or None
+    await kit.call(kit.service.save_view, access, form.get("name", "").strip(), where, replaces=replaces)
+    return kit.go(kit.links(request)("instances", q=where, said="renamed" if replaces else "saved"))

@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-Kind: TypeAlias = Literal["object", "choice", "tick", "yesno", "integer", "number", "string", "text", "json"]
+Kind: TypeAlias = Literal["object", "choice", "tick", "yesno", "integer", "number", "string", "text", "secret", "json"]
 Schema: TypeAlias = Mapping[str, Any]
 
 DEEPEST = 4
@@ -120,6 +120,8 @@ def _leaf(schema: Schema, base: Field, *, given: bool) -> Field:
         case "number":
             return replace(base, kind="number", limits=_limits(schema))
         case "string" if "contentEncoding" not in schema:
+            if schema.get("writeOnly"):
+                return replace(base, kind="secret", default="", limits=_limits(schema))
             long = schema.get("maxLength", 0) > LONG or "\n" in base.default
             return replace(base, kind="text" if long else "string", limits=_limits(schema))
         case kind:

@@ -10,6 +10,7 @@ import msgspec
 
 from sayiir.clock import Clock
 from sayiir.core.lifecycle import TERMINAL, State
+from sayiir.core.marks import NONE, together
 from sayiir.core.records import STEP_BITS, Definition, Move, Position, Record, Ref, Routing
 from sayiir.errors import BackendError
 from sayiir.store.compose import Stored, resolve
@@ -101,6 +102,7 @@ class MemoryRows(MemoryObserving):
             self._by_definition.append(known)
         if known.definition.routing is not definition.routing or not known.lanes:
             known.definition = definition
+            known.secrets = together(known.secrets, definition.secrets)
             known.lanes |= {"", *(tags for _, tags in definition.routing.values())}
         return known.number
 
@@ -168,24 +170,24 @@ class MemoryRows(MemoryObserving):
         return None  # the general way is as quick here
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
         found: list[Token] = []
         for lane in lanes:
             for priority in PRIORITIES:
                 latest = now if before is None else min(now, before - round(priority * aging * MICROS) - 1)
-                found += self._front((lane.definition, lane.tags, priority), latest, limit, suspects)
+                found += self._front((lane.definition, lane.tags, priority), latest, limit, most)
         found.sort(key=lambda token: ((token.wake_at or 0) + token.priority * aging * MICROS, token.instance, token.number))
         return found[:limit]
 
-    def _front(self, place: tuple[int, str, int], now: int, limit: int, suspects: bool) -> list[Token]:
+    def _front(self, place: tuple[int, str, int], now: int, limit: int, most: int) -> list[Token]:
         line, found, met = self._lines.get(place, []), list[Token](), list[tuple[int, int, int]]()
         while line and line[0][0] <= now and len(found) < limit:
             entry = heapq.heappop(line)
             token = self._standing(place, entry)
             if token is not None and entry not in met:
                 met.append(entry)
-                found += [token] if suspects or not token.crashes else []
+                found += [token] if token.crashes <= most else []
         for entry in met:  # whoever is taken leaves the line by that
             heapq.heappush(line, entry)
         return found
@@ -322,6 +324,7 @@ class _Known:
         self.number = number
         self.definition = definition
         self.lanes: set[str] = set()
+        self.secrets = NONE
 
 
 def _fits(instance: Instance, query: Query) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from psycopg import Connection
 
 from sayiir.core.lifecycle import State
+from sayiir.core.marks import NONE, together
 from sayiir.core.records import INPUT_REF, Definition, Move, Record, Ref, Routing
 from sayiir.core.values import unpack
 from sayiir.errors import BackendError
@@ -27,8 +28,9 @@ from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.scripts.steer import wake_for
 from sayiir.store.scripts.work import spoil
 
-MOMENT_SECS = 1.25
-"""How long after its last beat an owner is not called dead by those who sweep."""
+MOMENT_SECS = 0.85
+"""How long after its last beat an owner is not called dead: a beat, and the time to open another connection."""
+MOMENT = int(MOMENT_SECS * MICROS)
 NEVER = 1 << 62
 """After every place in the order of claims."""
 SILENT_SECS = 15.0
@@ -81,6 +83,7 @@ class PostgresRows(PostgresObserving):
         self._lock = shared.sql.LOCK if write else b""
         self.owner = shared.owner
         self.claim_ttl = shared.claim_ttl
+        self._routings: dict[int, Routing] = {}
         self.met = False
         """Whether the instance asked for last was there."""
 
@@ -170,18 +173,22 @@ class PostgresRows(PostgresObserving):
         row = self._one(self._sql.DEFINITION, key)
         if row is None:
             lanes = msgspec.json.encode(sorted(tags)).decode()
-            row = self._one(self._sql.ADD_DEFINITION, (*key, definition.structure, routing, lanes))
+            secrets = definition.secrets or NONE
+            row = self._one(self._sql.ADD_DEFINITION, (*key, definition.structure, routing, lanes, secrets))
             if row is not None:
                 return int(row[0])
             row = self._one(self._sql.DEFINITION, key)  # somebody else was quicker
-        if row[1] != routing:
-            number, _, stored_lanes = self._one(self._sql.DEFINITION + b" FOR UPDATE", key)
+        if row[1] != routing or together(row[3], definition.secrets) != row[3]:
+            number, _, stored_lanes, secrets = self._one(self._sql.DEFINITION + b" FOR UPDATE", key)
             lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
-            self._do(self._sql.SAVE_ROUTING, (routing, lanes, number))
+            self._do(self._sql.SAVE_ROUTING, (routing, lanes, together(secrets, definition.secrets), number))
         return int(row[0])
 
     def routing(self, definition: int) -> Routing:
-        return msgspec.json.decode(self._one(self._sql.ROUTING, (definition,))[0], type=Routing)
+        if definition not in self._routings:  # a fork asks for each of its branches
+            found = self._one(self._sql.ROUTING, (definition,))
+            self._routings[definition] = msgspec.json.decode(found[0], type=Routing)
+        return self._routings[definition]
 
     def lanes(self, definition: int) -> list[Lane]:
         definition_hash, lanes = self._one(self._sql.LANES, (definition,))
@@ -229,9 +236,9 @@ class PostgresRows(PostgresObserving):
         self._do(self._sql.MARK_TOKENS, (requested, number))
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
-        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, before, self.owner))
+        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, most, before, self.owner))
         found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
 
@@ -305,7 +312,7 @@ class PostgresRows(PostgresObserving):
 
     def owners(self) -> list[Owner]:
         # One whose connection broke a moment ago may be opening another: asked for again a moment later.
-        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - int(MOMENT_SECS * MICROS), MOMENT_SECS))]
+        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - MOMENT, MOMENT_SECS))]
 
     def owned(self, owner: int) -> list[Token]:
         keys = self._all(self._sql.OWNED, (owner,))
@@ -343,11 +350,11 @@ def lanes_text(lanes: list[Lane]) -> str:
 
 
 def due_values(
-    lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None, owner: int
+    lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None, owner: int
 ) -> dict[str, Any]:
     """Return what DUE takes."""
     return {
-        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
+        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "most": most,
         "owner": owner, "grace": GRACE, "before": NEVER if before is None else before,
     }  # fmt: skip
 

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from sayiir.core.lifecycle import State
+from sayiir.core.marks import NONE, together
 from sayiir.core.records import Definition, Move, Record, Ref, Routing
 from sayiir.errors import BackendError
 from sayiir.store.columns import (
@@ -129,16 +130,18 @@ class SqliteRows(SqliteObserving):
         if row is None:
             lanes = msgspec.json.encode(sorted(tags)).decode()
             cursor = self._execute(
-                "INSERT INTO sayiir_definitions (workflow_id, definition_hash, structure, routing, lanes) "
-                "VALUES (?, ?, ?, ?, ?)",
-                (*key, definition.structure, routing, lanes),
+                "INSERT INTO sayiir_definitions (workflow_id, definition_hash, structure, routing, lanes, secrets) "
+                "VALUES (?, ?, ?, ?, ?, ?)",
+                (*key, definition.structure, routing, lanes, definition.secrets or NONE),
             )
             return cursor.lastrowid or 0
-        number, stored_routing, stored_lanes = row
-        if stored_routing != routing:
+        number, stored_routing, stored_lanes, stored_secrets = row
+        secrets = together(stored_secrets, definition.secrets)
+        if (stored_routing, stored_secrets) != (routing, secrets):
             lanes = msgspec.json.encode(sorted({*msgspec.json.decode(stored_lanes), *tags})).decode()
             self._execute(
-                "UPDATE sayiir_definitions SET routing = ?, lanes = ? WHERE number = ?", (routing, lanes, number)
+                "UPDATE sayiir_definitions SET routing = ?, lanes = ?, secrets = ? WHERE number = ?",
+                (routing, lanes, secrets, number),
             )
         return int(number)
 
@@ -230,13 +233,13 @@ class SqliteRows(SqliteObserving):
         )
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
         found: list[tuple[float, int, int]] = []
         for lane in lanes:
             for priority in PRIORITIES:
                 latest = now if before is None else min(now, before - round(priority * aging * MICROS) - 1)
-                key = lane.definition, lane.tags, priority, latest, suspects, self.owner, now - GRACE, limit
+                key = lane.definition, lane.tags, priority, latest, most, self.owner, now - GRACE, limit
                 # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
                 found += [
                     (wake_at + priority * aging * MICROS, instance, token)

@@ -25,7 +25,8 @@ FINISH = """UPDATE sayiir_instances SET status = 'completed', updated_at = ?, ou
 # Whatever its status cannot be read as; an end stays.
 SPOIL = """UPDATE sayiir_instances SET status = 'failed', error = ?, updated_at = ?, request = NULL, halted = NULL
     WHERE number = ? AND status NOT IN ('completed', 'failed', 'cancelled')"""
-DEFINITION = """SELECT number, routing, lanes FROM sayiir_definitions WHERE workflow_id = ? AND definition_hash = ?"""
+DEFINITION = """SELECT number, routing, lanes, secrets FROM sayiir_definitions
+    WHERE workflow_id = ? AND definition_hash = ?"""
 NAME = "SELECT workflow_id, definition_hash FROM sayiir_definitions WHERE number = ?"
 SAVE_INSTANCE = """UPDATE sayiir_instances SET status = ?, updated_at = ?, output_ref = ?, error = ?, reason = ?,
     actor = ?, request = ?, request_reason = ?, request_actor = ?, halted = ? WHERE number = ?"""
@@ -50,7 +51,7 @@ SAVE_TOKEN = """UPDATE sayiir_tokens SET state = ?, node = ?, ref = ?, step = ?,
     WHERE instance = ? AND number = ?"""
 # The oldest of one lane and priority. No `next` can hide in their history: an unclaimed token's row is where it stands.
 DUE = """SELECT instance, number, wake_at FROM sayiir_tokens
-    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at <= ? AND (crashes = 0 OR ?)
+    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at <= ? AND crashes <= ?
     AND (avoid IS NULL OR avoid <> ? OR wake_at <= ?) ORDER BY wake_at LIMIT ?"""
 NEXT_WAKE = """SELECT wake_at, avoid FROM sayiir_tokens
     WHERE definition = ? AND tags = ? AND priority = ? AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"""

@@ -5,24 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from sayiir.cli.out import harmless
 from sayiir.core.graph import ChildNode, ForkNode, Graph, LoopNode, Node, RouteNode
+from sayiir.picture.text import one_line
 from sayiir.picture.words import caption, route_key, task_caption
 
 _Line: TypeAlias = "tuple[str, list[_Line]]"
 """Words, and what stands below them."""
 
 
-def tree(graph: Graph) -> str:
+def to_text(graph: Graph) -> str:
     """Return the definition as lines.
 
     >>> from sayiir import Flow
-    >>> print(tree(Flow("orders").then(str, name="label").delay("pause", "5m").build().graph))
+    >>> print(to_text(Flow("orders").then(str, name="label").delay("pause", "5m").build().graph))
     orders
     ├─ label
     └─ pause: delay 5 min
     """
-    return "\n".join([harmless(graph.name), *_drawn(_lines(graph.nodes, ""), "")])
+    return "\n".join([one_line(graph.name), *_drawn(_lines(graph.nodes, ""), "")])
 
 
 def _lines(nodes: tuple[Node, ...], scope: str) -> list[_Line]:
@@ -59,5 +59,5 @@ def _branch(name: str, nodes: tuple[Node, ...], scope: str) -> _Line:
 def _drawn(lines: list[_Line], indent: str) -> Iterator[str]:
     for number, (words, below) in enumerate(lines, 1):
         is_last = number == len(lines)
-        yield f"{indent}{'└─' if is_last else '├─'} {harmless(words)}"
+        yield f"{indent}{'└─' if is_last else '├─'} {one_line(words)}"
         yield from _drawn(below, indent + ("   " if is_last else "│  "))
