@@ -15,7 +15,7 @@ import pytest
 from proof.twins.crew import await_
 from sayiir import WorkflowClient, connect
 from tests.cli.support import Command
-from tests.cli.test_processes import is_gone
+from tests.process.test_process import gone
 from tests.proof import poison_flows
 from tests.proof.poison_flows import DEADLY, FAILING, FORKING, WELL
 from tests.worker.child import noted
@@ -88,7 +88,7 @@ def test_who_forks_within_a_task_has_one_result_and_does_no_harm(url: str, tmp_p
 
         def all_have_ended() -> bool:
             copies[:] = [int(words[2]) for words in noted(path) if words[0] == "copy"]
-            return len(copies) == 10 and all(map(is_gone, copies))
+            return len(copies) == 10 and all(map(gone, copies))
 
         try:
             assert await_(all_have_ended, 10), "a copy goes on, with the locks of its worker"
