@@ -74,14 +74,20 @@ def forking(_: Any) -> int:
     """Fork a process that goes on with the task as if it were the worker; its parent's result is the one that counts."""
     begin("forking")
     number = os.fork()
-    return number if number == 0 else 1
+    if number == 0:
+        begin("copy")
+        return 0
+    return 1
 
 
 async def forking_too(_: Any) -> int:
     """Fork likewise, in a coroutine."""
     begin("forking")
     number = os.fork()
-    return number if number == 0 else 1
+    if number == 0:
+        begin("copy")
+        return 0
+    return 1
 
 
 def well(value: int) -> int:

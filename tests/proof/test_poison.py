@@ -3,14 +3,19 @@
 Each of the deadly ones ends `failed` after three deaths, with an error that says so; each harmless instance completes.
 """
 
+import os
+import signal
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from proof.twins.crew import await_
 from sayiir import WorkflowClient, connect
 from tests.cli.support import Command
+from tests.process.test_process import gone
 from tests.proof import poison_flows
 from tests.proof.poison_flows import DEADLY, FAILING, FORKING, WELL
 from tests.worker.child import noted
@@ -79,6 +84,18 @@ def test_who_forks_within_a_task_has_one_result_and_does_no_harm(url: str, tmp_p
             assert status.is_completed(), status
             assert status.output == 1, "the parent's result, never that of the copy"
             assert client.wait(f"well-{number}", PATIENCE_SECS).output == 3
+        copies = list[int]()
+
+        def all_have_ended() -> bool:
+            copies[:] = [int(words[2]) for words in noted(path) if words[0] == "copy"]
+            return len(copies) == 10 and all(map(gone, copies))
+
+        try:
+            assert await_(all_have_ended, 10), "a copy goes on, with the locks of its worker"
+        finally:
+            for pid in copies:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
         command.send()
         assert command.end() == 0, "\n".join(command.lines)
-    assert Counter(words[0] for words in noted(path)) == {"forking": 10, "well": 10}
+    assert Counter(words[0] for words in noted(path)) == {"forking": 10, "copy": 10, "well": 10}
