@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
 
-.PHONY: demo test check prove bench bench-large format clean
+.PHONY: demo test check prove bench bench-large bench-pages format clean
 
 demo: $(VENV)/.installed
 	$(PY) -m demo $(ARGS)
@@ -28,6 +28,9 @@ bench: $(VENV)/.installed
 
 bench-large: $(VENV)/.installed
 	$(PY) -m benchmarks.run --only history-large $(ARGS)
+
+bench-pages: $(VENV)/.installed
+	$(PY) -m benchmarks.run --only pages $(ARGS)
 
 format: $(VENV)/.installed
 	$(PY) -m ruff check --fix .

@@ -42,7 +42,7 @@ class Budget:
         """Return the limits for the table."""
         sign, unit = ("≥" if self.at_least else "≤"), " ×" if self.to is not None else unit
         aim = "" if self.aim is None else f" (aim {self.aim:g})"
-        return f"{sign} {self.must:g}{unit}{aim}"
+        return f"{sign} {self.must:g}{unit}{aim}" if self.must < 1e6 else f"{sign} {self.must:,.0f}{unit}{aim}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ PLOTTED = {
 ORDER = (
     "memory", "durable-memory", "sqlite-full", "sqlite-normal", "sqlite-more", "threads", "postgres", "postgres-submit",
     "postgres-forks", "postgres-bytes", "workers", "worker-bytes", "pick-up", "delays", "history", "history-large",
-    "imports",
+    "imports", "pages-start", "pages-lists", "pages-graphs", "pages-open",
+    "pages-weight",
 )  # fmt: skip
 """Of the groups on the page."""
 

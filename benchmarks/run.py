@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks import imports, memory, postgres, sqlite, threads, workers
+from benchmarks import imports, memory, pages, postgres, sqlite, threads, workers
 from benchmarks.environments import REQUIREMENTS, ROOT, interpreter
 from benchmarks.machine import facts
 from benchmarks.measure import Figure, Group, take
@@ -24,11 +24,13 @@ from tests.servers.ground import ServerError
 
 SUBJECTS = {
     "memory": memory, "sqlite": sqlite, "threads": threads, "postgres": postgres, "workers": workers,
-    "imports": imports,
+    "imports": imports, "pages": pages,
 }  # fmt: skip
 GROUPS = {key: group for subject in SUBJECTS.values() for key, group in subject.GROUPS.items()}
 LARGE = "history-large"
 """Taken only when it is named: filling the tables takes long."""
+NAMED = {LARGE, *pages.GROUPS}
+"""Likewise; of these the subject is name enough."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -46,6 +48,9 @@ def main(arguments: list[str] | None = None) -> int:
             setting = Setting(folder, QUICK if options.quick else Scale(), _peers(options), server.database)
             for key in _wanted(options.only):
                 group = GROUPS[key](setting)
+                if not group.cases:
+                    print(f"passing over {key}: there is no browser", file=sys.stderr)
+                    continue
                 figures = _measured(group, setting.scale.rounds)
                 if docs is not None:
                     merge(Path(docs), group, figures, facts(folder) | server.facts())
@@ -60,7 +65,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _wanted(only: list[str] | None) -> list[str]:
     """Return the keys of the groups that are asked for: by their own name, or by that of their subject."""
     if not only:
-        return [key for key in GROUPS if key != LARGE]
+        return [key for key in GROUPS if key not in NAMED]
     named = {key for name in only for key in (SUBJECTS[name].GROUPS if name in SUBJECTS else ()) if key != LARGE}
     return [key for key in GROUPS if key in named or key in only]
 

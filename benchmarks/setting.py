@@ -30,11 +30,16 @@ class Scale:
     naps: int = 10
     finished: int = 100_000
     parked: int = 20_000
+    crowd: int = 1_000_000
+    nodes: tuple[int, ...] = (300, 2_000)
+    pages: int = 20
+    watched: int = 20_000
 
 
 QUICK = Scale(
     rounds=2, memory=200, buffered=20, synced=20, foreign=10, threads=4, each=10, chains=(10, 20), forks=(3,), starts=1,
     batches=1, instances=20, foreign_instances=5, weighed=5, pings=5, naps=2, finished=500, parked=100,
+    crowd=1_000, nodes=(5, 20), pages=2, watched=20,
 )  # fmt: skip
 
 

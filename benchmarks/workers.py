@@ -51,9 +51,14 @@ def _rate(python: str, script: str, url: str, instances: int, processes: int = 1
     """Return the steps a second of workers that find so many instances of four steps."""
     with Crew(python, script, url, processes) as crew:
         crew[0].ask(f"submit {instances}")
-        began = time.monotonic()
-        _work(crew, instances)
-        return _STEPS * instances / (max(peer.ask("last") for peer in crew if peer.ask("done")) - began)
+        return throughput(crew, instances)
+
+
+def throughput(crew: list[Peer], instances: int) -> float:
+    """Let a crew work on so many instances that were submitted, and return its steps a second."""
+    began = time.monotonic()
+    _work(crew, instances)
+    return _STEPS * instances / (max(peer.ask("last") for peer in crew if peer.ask("done")) - began)
 
 
 def _work(crew: list[Peer], instances: int) -> None:

@@ -136,6 +136,7 @@ def _lines(results: Results) -> Iterator[str]:
         yield ""
     yield from _scenarios(results["parts"].get("scenarios", {}))
     yield from _takeovers(results["parts"].get("takeover", {}))
+    yield from _beside(results["parts"].get("real", {}))
     yield from _growth(results["parts"])
     yield from _parts(results["parts"])
 
@@ -181,6 +182,24 @@ def _takeovers(part: Figures) -> Iterator[str]:
         if found:
             times = " | ".join(f"{found[key] / 1000:.2f} s" for key in ("p50", "p99", "max"))
             yield f"| {name} | {found['samples']} | {times} |"
+    yield ""
+
+
+def _beside(part: Figures) -> Iterator[str]:
+    yield "## Beside real `sayiir` 1.0.0"
+    yield ""
+    if "told" not in part:
+        yield f"Not run: {part['not_run']}." if "not_run" in part else "Not run."
+        yield ""
+        return
+    yield "The same script in both interpreters (`proof/twins/actor.py`), by the API that both document, on PostgreSQL; what"
+    yield "happened, as the tasks themselves noted it in a file. The two are not versions of one another."
+    yield ""
+    yield "| case | this engine | real `sayiir` 1.0.0 |"
+    yield "|---|---|---|"
+    for name, title in part["titles"].items():
+        ours, real = (" ".join(part["told"][name][engine].split()).replace("|", "/") for engine in ("ours", "real"))
+        yield f"| {title} | {ours} | {real} |"
     yield ""
 
 

@@ -1,4 +1,4 @@
-"""Runs this project's engine on PostgreSQL for the benchmark, in processes of its own like all others.
+"""Runs this project's engine on PostgreSQL, or a SQLite file, for the benchmark, in processes of its own like all others.
 
     python ours.py URL
 
@@ -18,7 +18,7 @@ from typing import Any
 import psycopg
 from serve import finished, heard, keep, percentile, reactions, ring, serve  # type: ignore[import-not-found]
 
-from sayiir import Flow, PostgresBackend, Worker, Workflow, WorkflowClient, run_durable_workflow
+from sayiir import Flow, Worker, Workflow, WorkflowClient, connect, run_durable_workflow
 
 _SCHEMA = "sayiir"
 # A copy of a whole row that differs in its key, and so in its place in all indexes.
@@ -70,7 +70,7 @@ class Engine:
 
     def ready(self) -> None:
         """Connect, and make the schema where there is none."""
-        self._backend = PostgresBackend(self._url, schema=_SCHEMA)
+        self._backend = connect(self._url)
         self._client = WorkflowClient(self._backend)
 
     @staticmethod

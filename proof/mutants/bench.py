@@ -95,11 +95,8 @@ def _without_fault(folder: Path, tests: tuple[str, ...], only: str) -> Trial:
 
 
 def _with_fault(folder: Path, mutant: Mutant) -> Trial:
-    try:
-        mutant.apply(folder)
+    with mutant.made(folder):
         return _trial(mutant.name, *_pytest(folder, mutant.tests, mutant.only))
-    finally:
-        mutant.undo(folder)
 
 
 def _trial(name: str, code: int, output: str, seconds: float) -> Trial:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -40,12 +42,13 @@ class Mutant:
         """Return how often the old text occurs; once, unless the source has changed."""
         return self.path().read_text("utf-8").count(self.old)
 
-    def apply(self, root: Path) -> None:
-        """Make the fault in a copy of the project."""
+    @contextmanager
+    def made(self, root: Path) -> Generator[None]:
+        """Make the fault in a copy of the project, and take it out again."""
         text = self.path(root).read_text("utf-8")
         assert text.count(self.old) == 1, f"{self.name}: the source has changed, so must the mutant"
         self.path(root).write_text(text.replace(self.old, self.new), "utf-8")
-
-    def undo(self, root: Path) -> None:
-        """Take it out of the copy again."""
-        self.path(root).write_text(self.path().read_text("utf-8"), "utf-8")
+        try:
+            yield
+        finally:
+            self.path(root).write_text(text, "utf-8")

@@ -145,8 +145,8 @@ ON_SQLITE = (
     Mutant(
         "sqlite: suspects are not held apart",
         "store/sqlite/sql.py",
-        "AND wake_at <= ? AND (crashes = 0 OR ?)",
-        "AND wake_at <= ? AND (crashes >= 0 OR ?)",
+        "AND wake_at <= ? AND crashes <= ?",
+        "AND wake_at <= ? AND crashes <= ? + 10000",
         (SQLITE,),
     ),
     Mutant(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from proof.part import Budget, Figures, Part
-from proof.parts import mutants, parked, scenarios, simulation, soak, takeover
+from proof.parts import mutants, parked, real, scenarios, simulation, soak, takeover
 from proof.rounds import rounds
 
 _LONG_SECS = 240.0
@@ -47,6 +47,7 @@ PARTS: tuple[Part, ...] = (
     Part("upgrade", "files of earlier formats, opened and finished", 0.5, _tests("tests/upgrade")),
     Part("scenarios", "the five public scenarios", 7, scenarios.run),
     Part("takeover", "from SIGKILL to the next attempt elsewhere", 2, takeover.run),
+    Part("real", "six cases beside real sayiir 1.0.0", 1.5, real.run),
     Part("soak", "a steady stream, and nothing that grows", 5, soak.run),
     Part("parked", "very many instances that wait", 4, parked.run),
     Part("mutants", "faults in our own code, each of which the tests must notice", 10, mutants.run),

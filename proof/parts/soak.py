@@ -1,4 +1,7 @@
-"""Hours in minutes: a worker under a steady stream of mixed instances, with a short retention; nothing may grow.
+"""Hours in minutes: a worker under a steady stream of instances, with a short retention; nothing may grow.
+
+Most are of one task, so that there are very many; each twentieth has a fork, a coroutine, a join and a delay. The server forces
+nothing to the disk: what is looked at is the worker.
 
 Measured on the worker's own process: memory over instances (by least squares, after a third to warm up), threads and
 descriptors at the end against those after the warm-up, and rows that are left.
@@ -21,8 +24,8 @@ from proof.part import ROOT, Budget, Figures
 from sayiir import Flow, PostgresBackend, Worker, WorkflowClient, connect
 from tests.servers.postgres import PostgresServer
 
-_BATCH = 200
-_MEASURE_EVERY = 1000
+_BATCH = 1000
+_MIXED_IN_BATCH = _BATCH // 20
 _LEFT_SECS = 8.0
 RETENTION_SECS = 5.0
 
@@ -37,7 +40,12 @@ async def two(value: int) -> int:
     return value + 1
 
 
-def workflow() -> Any:
+def plain() -> Any:
+    """Return a flow of one task."""
+    return Flow("plain").then(one).build()
+
+
+def mixed() -> Any:
     """Return a flow with a fork, a coroutine and a short delay."""
     made: Any = Flow("soaked").then(one).fork().branch(one, name="l").branch(two, name="r").join(_left, name="join")
     return made.delay("rest", 0.05).then(two, name="last").build()
@@ -49,13 +57,13 @@ def _left(parts: dict[str, int]) -> int:
 
 def run(budget: Budget) -> Figures:
     """Submit until the time is used up, and look at the worker's process from outside."""
-    with PostgresServer() as server:
+    with PostgresServer(fast=True) as server:
         url = server.create_database()
         with PostgresBackend(url) as backend:
-            client, flow = WorkflowClient(backend), workflow()
+            client = WorkflowClient(backend)
             child = _child(url)
             try:
-                points = _submit(budget, client, flow, child.pid)
+                points = _submit(budget, client, child.pid)
                 threads = threads_of(child.pid)
                 files = descriptors(child.pid)
                 # Retention works while nothing else does.
@@ -78,18 +86,24 @@ def run(budget: Budget) -> Figures:
     }
 
 
-def _submit(budget: Budget, client: WorkflowClient, flow: Any, pid: int) -> list[dict[str, Any]]:
-    began, done, points = time.monotonic(), 0, list[dict[str, Any]]()
+def _submit(budget: Budget, client: WorkflowClient, pid: int) -> list[dict[str, Any]]:
+    """Keep a batch under way while the next one is submitted."""
+    began, points, flows, under_way = time.monotonic(), list[dict[str, Any]](), (plain(), mixed()), list[str]()
     while budget.left() > 0 or len(points) < 6:
-        for _ in range(_MEASURE_EVERY // _BATCH):
-            names = [f"i{done + number}" for number in range(_BATCH)]
+        number, lasts = len(points), list[str]()
+        for flow, count in zip(flows, (_BATCH - _MIXED_IN_BATCH, _MIXED_IN_BATCH), strict=True):
+            names = [f"{flow.workflow_id}-{number}-{index}" for index in range(count)]
             client.submit_many(flow, [(name, 1) for name in names])
-            client.wait(names[-1], 120)
-            done += _BATCH
+            lasts.append(names[-1])
+        for name in under_way:
+            client.wait(name, 120)
+        under_way = lasts
         points.append({
-            "done": done, "resident": resident(pid), "threads": threads_of(pid),
+            "done": number * _BATCH, "resident": resident(pid), "threads": threads_of(pid),
             "descriptors": descriptors(pid), "at": time.monotonic() - began,
         })  # fmt: skip
+    for name in under_way:
+        client.wait(name, 120)
     return points
 
 
@@ -121,7 +135,7 @@ def _child(url: str) -> subprocess.Popen[bytes]:
 
 def main(url: str) -> None:
     """Be the worker until the input ends."""
-    with connect(url) as backend, Worker("soaked", backend, retention=RETENTION_SECS).start([workflow()]):
+    with connect(url) as backend, Worker("soaked", backend, retention=RETENTION_SECS).start([plain(), mixed()]):
         sys.stdout.write('"working"\n')
         sys.stdout.flush()
         sys.stdin.read()

@@ -198,6 +198,19 @@ def test_a_child_that_hears_nothing_is_killed_at_a_forced_end(tmp_path):
         assert parent.wait() == 128 + signal.SIGTERM
 
 
+def test_a_child_that_had_not_begun_when_the_end_came_has_ended_in_good_order(tmp_path):
+    """It holds nothing yet; SIGTERM ends it by itself."""
+    code = BARE_PARENT.format(
+        processes=1, command=(sys.executable, "-c", "import signal, sys\nprint('up', file=sys.stderr, flush=True)\nsignal.pause()")
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, env=environment(), stderr=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stderr.readline() == "up\n"
+        parent.send_signal(signal.SIGTERM)
+        assert parent.wait() == 0, parent.stderr.read()
+
+
 def test_work_done_by_many_processes_is_done_once(path, url):
     with connect(url) as backend, Command(path, url, "--processes", "2") as command:
         command.workers(2)

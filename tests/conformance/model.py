@@ -117,13 +117,24 @@ class Model:
             if (wake := self._wake(name, place)) is not None
         }
 
-    def claim_due(self, given: list[tuple[str, int]], *, suspects: bool) -> list[Right]:
-        """Take what a store chose to give, which must be all of the innocent and one suspect at most."""
+    def most_crashes(self) -> int:
+        """Return how many processes have died with a token of those that are there."""
+        return max((p.crashes for instance in self.instances.values() for p in instance.places.values()), default=0)
+
+    def claim_due(self, given: list[tuple[str, int]], *, beside: int, last: int) -> list[Right]:
+        """Take what a store chose to give: all with whom nobody died, and of the others what may be beside those in hand."""
         crashes = {key: self.instances[key[0]].places[key[1]].crashes for key in self.in_line()}
-        suspected = {key for key, count in crashes.items() if count}
+        fresh = {key for key, count in crashes.items() if not count}
+        marked = {key for key, count in crashes.items() if 0 < count < last and beside < last}
+        apart = {key for key, count in crashes.items() if count >= last and not beside}
         assert len(set(given)) == len(given)
-        assert set(given) - suspected == set(crashes) - suspected
-        assert len(set(given) & suspected) == bool(suspected and suspects)
+        others = set(given) - fresh
+        assert set(given) - others == fresh
+        if marked:
+            assert others == marked
+        else:
+            assert others <= apart
+            assert len(others) == bool(apart)
         return [self._take(self.instances[name], number) for name, number in given]
 
     def sweep(self) -> bool:

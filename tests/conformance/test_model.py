@@ -141,16 +141,16 @@ class StoresAgainstModel(RuleBasedStateMachine):
                 pair.signal = self.model.oldest(name, right.instance.places[right.number].due)
                 self.same_signal(pair)
 
-    @rule(suspects=st.booleans())
-    def claim_due(self, suspects: bool) -> None:
-        answers = []
+    @rule(beside=st.sampled_from([0, 0, 0, 1, 2, 9]), more=st.integers(0, 2))
+    def claim_due(self, beside: int, more: int) -> None:
+        answers, most = [], self.model.most_crashes() + 1 + more  # nothing ends by it
         for store in self.stores:
             lanes = store.register([DEFINITION])
-            answers.append(store.claim_due(lanes, 100, aging=300.0, max_crashes=10**9, suspects=suspects).works)
+            answers.append(store.claim_due(lanes, 100, aging=300.0, max_crashes=most, beside=beside).works)
         wakes = self.model.in_line()
         given = [(work.instance.instance_id, work.claim.fence.token) for work in answers[0]]
         event(f"claim_due: {len(given)}")
-        rights = self.model.claim_due(given, suspects=suspects)
+        rights = self.model.claim_due(given, beside=beside, last=max(most - 1, 1))
         assert [(work.instance.instance_id, work.claim.fence.token) for work in answers[1]] == given
         for right, (name, number), *works in zip(rights, given, *answers, strict=True):
             assert {work.claim.wake for work in works} == {wakes[name, number]}

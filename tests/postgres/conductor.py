@@ -3,6 +3,9 @@
 Each actor is a thread. Before each of its statements it waits for its turn. After a turn the conductor waits until the
 actor has come to its next statement, has ended, or waits for a lock that the other one holds (`pg_blocking_pids`); who
 waits is passed over until the lock is free. So every order of statements that the server can see is made on purpose.
+
+A `Fault` strikes one actor just after one of its statements was executed: its process is gone (`Crash`), or the answer is
+lost, so that it cannot know whether what it asked for was done.
 """
 
 from __future__ import annotations
@@ -15,7 +18,7 @@ from typing import Any
 
 import psycopg
 
-from tests.servers.ground import PATIENCE
+from tests.servers.ground import PATIENCE, until
 
 _here = threading.local()
 _WAITS = """SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = current_database()
@@ -31,9 +34,13 @@ def tapped() -> Generator[None]:
     def tap(original: Callable[..., Any]) -> Callable[..., Any]:
         def run(cursor: Any, *args: Any, **more: Any) -> Any:
             actor = getattr(_here, "actor", None)
-            if actor is not None:
-                actor.pause(cursor.connection.info.backend_pid)
-            return original(cursor, *args, **more)
+            if actor is None:
+                return original(cursor, *args, **more)
+            actor.pause(cursor.connection.info.backend_pid)
+            answer = original(cursor, *args, **more)
+            if actor.fault is not None and actor.turns == actor.fault.turn:
+                actor.fault.strike(cursor.connection)
+            return answer
 
         return run
 
@@ -46,11 +53,43 @@ def tapped() -> Generator[None]:
             setattr(psycopg.Cursor, name, original)
 
 
+class Crash(BaseException):  # noqa: N818 -- it is no error: nothing in a process that is killed can catch it
+    """Ends an actor as a kill ends a process."""
+
+
+class Fault:
+    """What befalls an actor after one of its statements.
+
+    Args:
+        turn: which statement, counted from 1.
+        is_crash: whether its process is gone then; else only the answer is lost.
+        watch: a connection that sees when the actor's session has ended.
+    """
+
+    def __init__(self, turn: int, is_crash: bool, watch: psycopg.Connection[Any]) -> None:
+        self.turn = turn
+        self.is_crash = is_crash
+        self.struck = False
+        self._watch = watch
+
+    def strike(self, connection: psycopg.Connection[Any]) -> None:
+        """Cut the connection; only when the server has noticed may others go on, as the moment is what is tested."""
+        self.struck = True
+        pid = connection.info.backend_pid
+        connection.close()
+        ended = "SELECT NOT EXISTS (SELECT 1 FROM pg_stat_activity WHERE pid = %s)"
+        until(lambda: self._watch.execute(ended, (pid,)).fetchone() == (True,), "the end of a session")
+        if self.is_crash:
+            raise Crash
+        raise psycopg.OperationalError("the answer was lost")
+
+
 class Actor:
     """A call whose statements wait for their turns."""
 
-    def __init__(self, call: Callable[[], Any]) -> None:
+    def __init__(self, call: Callable[[], Any], fault: Fault | None = None) -> None:
         self._call = call
+        self.fault = fault
         self._go = threading.Semaphore(0)
         self.rests = threading.Event()
         """Set while it is before a statement, or has ended."""
@@ -65,7 +104,7 @@ class Actor:
         _here.actor = self
         try:
             self.result = self._call()
-        except Exception as error:  # noqa: BLE001 -- an answer like others
+        except (Exception, Crash) as error:  # noqa: BLE001 -- an answer like others
             self.result = error
         self.ended = True
         self.rests.set()
@@ -101,9 +140,12 @@ class Conductor:
         self.schedules = 0
         self.waits = 0
 
-    def play(self, calls: tuple[Callable[[], Any], Callable[[], Any]], order: Iterator[int]) -> tuple[list[Any], list[int]]:
+    def play(
+        self, calls: tuple[Callable[[], Any], Callable[[], Any]], order: Iterator[int],
+        faults: tuple[Fault | None, Fault | None] = (None, None),
+    ) -> tuple[list[Any], list[int]]:  # fmt: skip
         """Run two calls, whose turns come in an order; return their results and how many turns each took."""
-        actors = [Actor(call) for call in calls]
+        actors = [Actor(call, fault) for call, fault in zip(calls, faults, strict=True)]
         self.schedules += 1
         for actor in actors:
             assert actor.rests.wait(PATIENCE)
@@ -126,7 +168,7 @@ class Conductor:
         while not actor.rests.wait(0.004):
             # Not by the actor's own session alone: a helper thread of it may be the one that waits.
             row = self._watch.execute(_WAITS, (other.pid, actor.pid)).fetchone()
-            if row == (True,) and not actor.rests.is_set():
+            if row == (True,) and not actor.rests.is_set() and not other.ended:  # or it is still shown for a moment
                 return True
             assert time.monotonic() < deadline, "an actor neither rests nor waits"
         return False

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 
+import msgspec
 import pytest
 
 from sayiir import BackendError, Flow, WorkflowClient
-from sayiir.core.plan import RUN
+from sayiir.core.plan import COMPLETE, RUN
 from sayiir.core.records import Move, Position, Record, ref_of
 from sayiir.store.port import Order
 from sayiir.store.postgres import PostgresBackend
+from sayiir.store.postgres.hot import Step
 from tests.postgres.common import ask, begin, claims, lanes, opened, works
 from tests.servers.ground import PATIENCE, until
 from tests.worker.support import ended, working
@@ -158,6 +160,29 @@ def test_a_step_in_doubt_is_made_once(store, pg_url, unanswered):
     (moved,) = store.checkpoint_many([order])
     assert moved.kind == "continue"
     assert ask(pg_url, "SELECT count(*) FROM sayiir.results") == [(1,)]
+
+
+def test_a_step_in_doubt_that_its_new_owner_has_made_is_not_taken_for_ones_own(store, other, pg_url):
+    late = begin(store)
+    ask(pg_url, "UPDATE sayiir.tokens SET until = 0")
+    (owner,) = claims(other)
+    assert owner.run("two", b"3").kind == "continue"
+    # The same line, but not what this one has sent.
+    assert store._hot.run(Step(late.fence, stepped(late), doubt=True)) is False
+    assert ask(pg_url, "SELECT output FROM sayiir.results WHERE status = 'completed'") == [("3",)]
+
+
+def test_ends_in_doubt_that_were_written_together_are_known_to_have_come_through(store, proxy, pg_url):
+    hands = [begin(store, name) for name in "ab"]
+    happened = proxy.lose_next_answer(b"status = 'completed'")
+    moves = store.checkpoint_many([Order(hand.fence, completed(hand)) for hand in hands])
+    assert happened.is_set()
+    assert [getattr(moved, "kind", moved) for moved in moves] == ["finished", "finished"]
+    assert ask(pg_url, "SELECT DISTINCT status FROM sayiir.instances") == [("completed",)]
+
+
+def completed(hand):
+    return msgspec.structs.replace(stepped(hand), decision=COMPLETE)
 
 
 def arrived(hand, signal):

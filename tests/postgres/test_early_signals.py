@@ -89,6 +89,16 @@ def test_a_signal_to_an_instance_that_is_there_is_none_of_them(store, connection
     assert hand.await_signal("go").kind == "signal"
 
 
+def test_one_that_is_sent_by_itself_is_marked_by_the_same_rule(store, pg_url):
+    assert store.send_signal("a", "go", b"1")
+    assert early(pg_url) == 1
+    begin(store)
+    assert store.send_signal("a", "go", b"2")
+    assert early(pg_url) == 1
+    store.sweep()
+    assert early(pg_url) == 0
+
+
 def test_a_paused_instance_is_not_woken(store, connection):
     send(store, connection)
     begin(store).await_signal("go")

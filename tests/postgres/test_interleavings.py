@@ -42,6 +42,7 @@ class Scene:
         self.lanes = lanes(self.eye)
         self.hands: list[Hand] = []
         self.hand: Hand
+        self.alias = 0
 
     def ask(self, statement: str, *values: Any) -> list[Any]:
         cursor = self._watch.execute(statement.encode(), values or None)
@@ -249,6 +250,28 @@ def freed(scene: Scene, first: Any, second: Any) -> None:
     assert [record.status for record in scene.eye.history(number)].count("crashed") == 1
 
 
+def presumed(scene: Scene) -> None:
+    """The first store lives, and looks as dead as can be."""
+    scene.submitted()
+    scene.alias = scene.one._shared.owner
+    added = "INSERT INTO sayiir.owners (name, started_at, beat_at, locked) VALUES ('presumed', 0, 0, true) RETURNING owner"
+    scene.one._shared.owner = scene.ask(added)[0][0]
+
+
+def swept(scene: Scene, first: Any, second: Any) -> None:
+    """Whatever it has claimed is found by whoever sweeps next, even if it dies now."""
+    assert not refused(first)
+    scene.one._shared.owner = scene.alias
+    unknown = "SELECT 1 FROM sayiir.tokens WHERE owner NOT IN (SELECT owner FROM sayiir.owners)"
+    assert scene.ask(unknown) == []
+    # It may be back as one that has beaten just now.
+    scene.ask("UPDATE sayiir.owners SET beat_at = 0 WHERE name = 'presumed' OR NOT owner = ANY(%s)",
+              [store._shared.owner for store in (scene.one, scene.two, scene.eye)])  # fmt: skip
+    scene.eye.sweep()
+    ((tokens,),) = scene.ask("SELECT count(*) FROM sayiir.tokens")
+    assert scene.due(scene.eye) == tokens
+
+
 def replaced(scene: Scene, first: Any, second: Any) -> None:
     assert not refused(first)
     assert not refused(second)
@@ -307,6 +330,10 @@ PAIRS = {
     "claim due and claim": Pair(Scene.submitted, lambda s: s.due(s.one), lambda s: s.claim(s.two), one_claim),
     "heartbeat and sweep": Pair(dead, lambda s: s.hand.beat().lost, lambda s: s.two.sweep(), freed),
     "sweep and sweep": Pair(dead, lambda s: s.one.sweep(), lambda s: s.two.sweep(), freed),
+    "due of one presumed dead and sweep": Pair(presumed, lambda s: s.due(s.one), lambda s: s.two.sweep(), swept),
+    "claim of one presumed dead and sweep": Pair(presumed, lambda s: s.claim(s.one), lambda s: s.two.sweep(), swept),
+    "begin of one presumed dead and sweep": Pair(
+        presumed, lambda s: s.one.create(new(s.id + "x"), "fail", claim=True).claim, lambda s: s.two.sweep(), swept),
     "submit and submit": Pair(nothing, lambda s: s.one.create(new(s.id), "fail", claim=False),
                               lambda s: s.two.create(new(s.id), "fail", claim=False), one_new),
     "submit many and submit many": Pair(nothing, lambda s: together(s, s.one, "ab"),

@@ -13,7 +13,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.postgres.common import Beside, ask, begin, claims, lanes, new, opened, works
+from tests.postgres.common import Beside, ask, begin, claims, kill_owner, lanes, new, opened, works
 from tests.servers.ground import until
 
 ROOT = Path(__file__).parents[2]
@@ -62,6 +62,76 @@ def test_a_killed_process_is_swept_up_after(store, pg_url):
         (hand,) = works(store)
         assert hand.position.crashes == 1
         assert len(ask(pg_url, "SELECT owner FROM sayiir.owners")) == 1
+
+
+def alarmed(store, seen, url, beats):
+    """Return whether a store has heard an alarm by the time it has beaten so often."""
+    for _ in range(beats):
+        statement = "SELECT beat_at FROM sayiir.owners WHERE owner = %s"
+        before = ask(url, statement, store._shared.owner)
+        until(lambda before=before: ask(url, statement, store._shared.owner) != before, "a beat")
+    return store.hints.wait_alarmed(seen, 0.0) != seen
+
+
+def test_the_beats_of_the_living_tell_of_a_death(store, pg_url):
+    with holder(pg_url) as process:
+        lanes(store)
+        store.sweep()
+        seen = store.hints.wait_alarmed(0, 0.0)
+        process.kill()
+        process.wait()
+        assert store.hints.wait_alarmed(seen, 30.0) != seen
+        assert store.sweep() == 1
+        seen = store.hints.wait_alarmed(0, 0.0)
+        assert not alarmed(store, seen, pg_url, 3)
+
+
+def test_who_is_only_silent_alarms_nobody_before_his_claims_run_out(store, pg_url):
+    with holder(pg_url) as process:
+        lanes(store)
+        store.sweep()
+        process.send_signal(signal.SIGSTOP)
+        ask(pg_url, "UPDATE sayiir.owners SET beat_at = beat_at - 10000000 WHERE owner <> %s", store._shared.owner)
+        seen = store.hints.wait_alarmed(0, 0.0)
+        assert not alarmed(store, seen, pg_url, 3)
+        ask(pg_url, "UPDATE sayiir.owners SET beat_at = beat_at - 300000000 WHERE owner <> %s", store._shared.owner)
+        assert store.hints.wait_alarmed(seen, 30.0) != seen
+        process.send_signal(signal.SIGCONT)
+
+
+def test_a_signal_that_was_sent_early_alarms_those_who_sweep(store, pg_url):
+    lanes(store)
+    store.sweep()
+    seen = store.hints.wait_alarmed(0, 0.0)
+    store.send_signal("nobody", "go", b"1")
+    assert store.hints.wait_alarmed(seen, 30.0) != seen
+    store.sweep()
+    seen = store.hints.wait_alarmed(0, 0.0)
+    assert not alarmed(store, seen, pg_url, 2)
+
+
+def test_who_has_just_come_back_calls_nobody_dead(store, pg_url):
+    """The server may have been away: all have lost their sessions then."""
+    with opened(pg_url) as other:
+        begin(other)
+        kill_owner(pg_url, other)
+    lanes(store)
+    store._presence._return().close()
+    store._presence._settled_at += 3600.0
+    assert store.sweep() == 0
+    store._presence._settled_at -= 3600.0
+    until(lambda: store.sweep() == 1, "the end of the moment that all are given")
+
+
+def test_the_server_notices_soon_that_a_host_is_gone(store):
+    connection = store._links.connect(lambda new: store._presence._show(new, 0))
+    try:
+        shown = [connection.execute(f"SHOW {name}").fetchone()[0]
+                 for name in ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count")]  # fmt: skip
+        over_tcp = connection.info.host and not connection.info.host.startswith("/")
+        assert shown == (["2", "1", "3"] if over_tcp else ["0", "0", "0"])
+    finally:
+        connection.close()
 
 
 def test_a_stopped_process_keeps_its_claim_until_it_runs_out(store, pg_url):
@@ -114,6 +184,26 @@ def test_who_was_called_dead_wrongly_comes_back(store, pg_url):
     ask(pg_url, "DELETE FROM sayiir.owners")
     until(lambda: ask(pg_url, "SELECT owner FROM sayiir.owners") == [(store._shared.owner,)], "the owner's return")
     assert hand.run().kind == "continue"
+
+
+def test_who_was_called_dead_wrongly_claims_nothing_that_nobody_would_sweep_up(store, pg_url):
+    """Killed before its next beat, it would not be there to be found dead."""
+    with opened(pg_url) as other:
+        other.create(new("b"), "fail", claim=False)
+    known = lanes(store)
+    store.sweep()
+    store._presence.leave()
+    ask(pg_url, "DELETE FROM sayiir.owners WHERE owner = %s", store._shared.owner)
+    due = store.claim_due(known, 10, aging=300.0)
+    assert due.works == ()
+    assert ask(pg_url, "SELECT owner FROM sayiir.tokens") == [(None,)]
+    assert store._creation.one(new("a"), claim=True, definition=known[0].definition) is None
+    assert begin(store).fence.token == 0  # by itself it comes back, with its claim
+    (hand,) = works(store)
+    ask(pg_url, "DELETE FROM sayiir.owners WHERE owner = %s", store._shared.owner)
+    hand.release()
+    assert len(claims(store, "b")) == 1
+    assert ask(pg_url, "SELECT owner FROM sayiir.owners WHERE owner = %s", store._shared.owner) != []
 
 
 def heard(store, act):

@@ -46,6 +46,13 @@ def test_long_lists_become_percentiles(tmp_path: Path) -> None:
     assert "| postgres | 100 | 0.05 s | 0.10 s | 0.10 s |" in (tmp_path / "reliability.md").read_text()
 
 
+def test_what_another_engine_did_stands_beside_what_ours_did() -> None:
+    told = {"zombie": {"ours": "executed once", "real": "executed\ntwice | thrice"}}
+    card = render(results(real={"told": told, "titles": {"zombie": "a zombie"}}))
+    assert "| a zombie | executed once | executed twice / thrice |" in card
+    assert "Not run: no network." in render(results(real={"not_run": "no network"}))
+
+
 def test_the_card_that_is_kept_is_made_from_its_figures() -> None:
     kept = json.loads((ROOT / "docs" / "reliability.json").read_text("utf-8"))
     assert render(kept) == (ROOT / "docs" / "reliability.md").read_text("utf-8")

@@ -74,6 +74,36 @@ def test_all_who_wait_are_told_by_one_thread():
         assert set(counts) == {seen + 1}
 
 
+class Noting:
+    """The clock, whose pauses are noted and not made."""
+
+    def __init__(self):
+        self.pauses = []
+
+    def wait(self, condition, seconds):
+        self.pauses.append(seconds)
+
+
+@pytest.mark.parametrize(("many", "pause"), [(1, 0.25), (20, 3.0)])
+def test_the_more_hear_of_changes_the_more_seldom_they_are_told(many, pause):
+    source, clock = Source(), Noting()
+    watcher = Watcher(source, clock)
+
+    async def main():
+        seen = await settled(watcher)
+        waits = [asyncio.ensure_future(watcher.wait(seen, WAIT)) for _ in range(many)]
+        while len(watcher._waiting) < many:
+            await asyncio.sleep(0)
+        source.change()
+        await asyncio.gather(*waits)
+
+    try:
+        asyncio.run(main())
+    finally:
+        watcher.close()
+    assert clock.pauses[-1] == pause
+
+
 def test_who_waits_for_nothing_is_told_so():
     with watching() as (_, watcher):
         async def main():

@@ -99,7 +99,7 @@ def nodes(plan):
     ("source", "keys", "index"),
     [
         (ALL, (0, HIGH, 200), "instances_pkey"),
-        (OF_DEFINITION, (1, 0, HIGH, 200), None),
+        (OF_DEFINITION, (1, 0, 1, HIGH, 200), "instances_definition"),
         (FAILED, (0, HIGH, 200), "instances_failed"),
         (CANCELLED, (0, HIGH, 200), "instances_cancelled"),
         (OPEN, (0, HIGH, 200), "tokens_pkey"),

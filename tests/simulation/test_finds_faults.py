@@ -2,7 +2,9 @@
 
 import pytest
 
+from sayiir.core import program
 from sayiir.core.lifecycle import TRANSITIONS, Event, State
+from sayiir.core.program import tags_text
 from sayiir.runtime.claimer import Claimer
 from sayiir.runtime.executor import STOPPED
 from sayiir.runtime.heart import Heart
@@ -184,13 +186,17 @@ def errors_end_a_job(patch):
 
 
 def misfits_claimed_again_and_again(patch):
-    """As it was: giving a token back that had no slot woke the claimer, which claimed it again at once."""
+    """As it was: giving a token back that had no slot woke the claimer, which claimed it again at once.
+
+    Only tokens without the mark of what needs no thread can be claimed without a slot for them.
+    """
 
     def wait(self, seconds):
         with self._shift.slots.changed:
             self._shift.slots.wait(seconds)
 
     patch.setattr(Claimer, "_wait_for_other_slots", wait)
+    patch.setattr(program, "tags_text", lambda tags, threadless: tags_text(tags))
 
 
 MUTANTS = [

@@ -128,7 +128,8 @@ class Parent:
                 process.stdin.close()
         name, how = f"{self._options.worker_id}-{place.number}", _described(code)
         if self._ending:
-            if code != GRACEFUL:
+            # By our SIGTERM itself: it had not begun yet, and held nothing.
+            if code not in (GRACEFUL, -signal.SIGTERM):
                 self._log.warning("worker process %s %s while ending", name, how)
                 self._code = self._code or ERROR
             return

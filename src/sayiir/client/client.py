@@ -33,8 +33,7 @@ class WorkflowClient:
 
     Args:
         backend: where instances live.
-        conflict_policy: what `submit` does with an id that is taken: "fail" (default), "use_existing",
-            "terminate_existing".
+        conflict_policy: what `submit` does with a taken id: "fail" (default), "use_existing", "terminate_existing".
 
     Raises:
         ValueError: the policy is unknown.
@@ -199,6 +198,7 @@ class WorkflowClient:
             InstanceNotFoundError: nobody has this id.
             InvalidStateError: it has not failed and was not cancelled.
             ValueError: `from_task` has not run.
+            BackendError: its stored data was damaged so that nobody knows where it ended; `from_task` says where it goes on.
         """
         from sayiir.runtime.retry import restart
 

@@ -34,7 +34,10 @@ END = "$end"
 class TaskOp:
     """Run a task. `route` or `loop` is set when its result decides where to go."""
 
-    __slots__ = ("codec", "fast", "function", "id", "inline", "is_async", "loop", "metadata", "nan", "next", "route")
+    __slots__ = (
+        "codec", "fast", "function", "id", "inline", "is_async", "loop", "metadata", "nan", "next", "on_loop",
+        "route",
+    )  # fmt: skip
 
     def __init__(self, node: TaskNode, following: Op) -> None:
         self.id = node.id
@@ -47,9 +50,10 @@ class TaskOp:
         self.codec: Codec = PLAIN
         self.fast: frozenset[type] = PLAIN.fast
         self.nan = False
+        data = node.metadata
+        self.on_loop = node.is_async and data.isolation is None
         # A task that a run without storage may simply call, one after the other. Not one with retries: its next
         # attempt must get a fresh copy of the input, which a plain call does not keep.
-        data = node.metadata
         self.inline = not node.is_async and data.timeout_secs is None and not data.isolation and data.retries is None
         # Nor one at the end of a child workflow, whose mark only the planner passes through.
         self.inline = self.inline and not isinstance(following, EndChild)
@@ -165,14 +169,28 @@ SomeOp = TypeVar("SomeOp", bound="Op")
 Op: TypeAlias = TaskOp | DelayOp | SignalOp | ForkOp | EndBranch | EndRoute | EndChild | EndOp
 
 
-def tags_text(tags: Iterable[str] | None) -> str:
-    """Return a set of tags as one text, the same for the same set; "" for none."""
-    return msgspec.json.encode(sorted(set(tags))).decode() if tags else ""
+_MARK = "~"
+
+
+def tags_text(tags: Iterable[str] | None, *, threadless: bool = False) -> str:
+    """Return a set of tags as one text, the same for the same set; "" for none.
+
+    Args:
+        tags: the tags.
+        threadless: whether the text begins with the mark of what needs no thread, so that workers can tell it apart.
+    """
+    return _MARK * threadless + (msgspec.json.encode(sorted(set(tags))).decode() if tags else "")
 
 
 def tags_of(text: str) -> frozenset[str]:
     """Return the tags of such a text."""
+    text = text.removeprefix(_MARK)
     return frozenset(msgspec.json.decode(text, type=list[str])) if text else frozenset()
+
+
+def is_threadless(text: str) -> bool:
+    """Return whether such a text has the mark."""
+    return text.startswith(_MARK)
 
 
 class Program:
@@ -222,12 +240,16 @@ class Program:
         return self.definition
 
     def _routing(self) -> Routing:
-        tasks = (op for op in self.ops.values() if isinstance(op, TaskOp))
-        return {
-            op.id: (op.metadata.priority, tags_text(op.metadata.tags))
-            for op in tasks
-            if op.metadata.priority is not None or op.metadata.tags
-        }
+        mixed = any(isinstance(op, TaskOp) and op.on_loop for op in self.ops.values())
+        routing: Routing = {}
+        for op in self.ops.values():
+            priority, tags, threadless = None, None, isinstance(op, DelayOp | SignalOp)
+            if isinstance(op, TaskOp):
+                priority, tags, threadless = op.metadata.priority, op.metadata.tags, op.on_loop
+            text = tags_text(tags, threadless=threadless and mixed)
+            if priority is not None or text:
+                routing[op.id] = priority, text
+        return routing
 
     def _sequence(self, nodes: tuple[Node, ...], following: Op, token: int) -> Op:
         for node in reversed(nodes):

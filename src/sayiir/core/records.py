@@ -24,11 +24,11 @@ def ref_of(token: int, step: int) -> Ref:
 
 
 Routing: TypeAlias = dict[str, tuple[int | None, str]]
-"""Node → (priority, tags as text), for the tasks that declare either."""
+"""Node → (priority, tags as text), for the nodes that have either (see `program.tags_text`)."""
 
 
-class Definition(msgspec.Struct, frozen=True):
-    """A definition as stores know it: its name, its text, which tasks ask for tags or a priority, and what is secret.
+class Definition(msgspec.Struct, frozen=True, gc=False):
+    """A definition as stores know it: its name, its text, which nodes ask for tags or a priority, and what is secret.
 
     `secrets` is a JSON text (see `core.secrets`); "" where nobody has worked it out. `attempts` has the tasks that are
     retried, and how many attempts each has.
@@ -77,31 +77,31 @@ class Position(msgspec.Struct, frozen=True, gc=False):
     """The keys of the routes around the token, outermost first."""
 
 
-class Run(msgspec.Struct, frozen=True, tag=True):
+class Run(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Run the task at the position."""
 
 
-class Wait(msgspec.Struct, frozen=True, tag=True):
+class Wait(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Park for a length of time: a delay, or the pause before a retry."""
 
     seconds: float
     retry: bool = False
 
 
-class Await(msgspec.Struct, frozen=True, tag=True):
+class Await(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Park until a signal is there, or until the timeout."""
 
     signal: str
     seconds: float | None = None
 
 
-class Fork(msgspec.Struct, frozen=True, tag=True):
+class Fork(msgspec.Struct, frozen=True, tag=True, gc=False):
     """Park the token and start one for each branch: (token number, position, whether a task stands there)."""
 
     children: tuple[tuple[int, Position, bool], ...]
 
 
-class Arrive(msgspec.Struct, frozen=True, tag=True):
+class Arrive(msgspec.Struct, frozen=True, tag=True, gc=False):
     """End a branch token at its join; the last one to arrive moves the parent to `join`."""
 
     parent: int
@@ -111,11 +111,11 @@ class Arrive(msgspec.Struct, frozen=True, tag=True):
     """Every branch of the fork: (token number, branch name) in declaration order."""
 
 
-class Complete(msgspec.Struct, frozen=True, tag=True):
+class Complete(msgspec.Struct, frozen=True, tag=True, gc=False):
     """End the instance with the value at the position."""
 
 
-class Fail(msgspec.Struct, frozen=True, tag=True):
+class Fail(msgspec.Struct, frozen=True, tag=True, gc=False):
     """End the instance as failed."""
 
     error: bytes
@@ -124,7 +124,7 @@ class Fail(msgspec.Struct, frozen=True, tag=True):
 Decision: TypeAlias = Run | Wait | Await | Fork | Arrive | Complete | Fail
 
 
-class Move(msgspec.Struct, frozen=True):
+class Move(msgspec.Struct, frozen=True, gc=False):
     """What one checkpoint writes: the lines of history, the token's new position, and what it does there."""
 
     records: tuple[Record, ...]
@@ -132,7 +132,7 @@ class Move(msgspec.Struct, frozen=True):
     decision: Decision
 
 
-class Failure(msgspec.Struct, frozen=True):
+class Failure(msgspec.Struct, frozen=True, gc=False):
     """Why a task failed, as it is stored and shown."""
 
     error_type: str

@@ -42,7 +42,7 @@ def run_page(
         timeline: attempts and waits, in the order in which they are shown.
     """
     picture = layout(graph, states)
-    css = f"{PICTURE_CSS}{PAGE_CSS}.sy-canvas>svg{{min-width:{_least_width(picture)}px}}\n"
+    css = f"{PICTURE_CSS}{PAGE_CSS}.sy-canvas svg{{min-width:{_least_width(picture)}px}}\n"
     body = "\n".join(
         (
             _header(graph, picture, title),

@@ -6,6 +6,7 @@ are variables, set for light and again for dark; text keeps at least 4.5:1, stat
 
 from __future__ import annotations
 
+from sayiir.picture.bands import BAND
 from sayiir.picture.state import Status
 
 FONTS = (
@@ -52,6 +53,8 @@ _STATUS: dict[Status, tuple[str, str, str, str]] = {
 
 _RULES = f"""
 .sy-pic{{font-family:{FONTS};color:var(--sy-ink)}}
+.sy-band{{content-visibility:auto;contain-intrinsic-block-size:auto {BAND}px}}
+.sy-band>svg{{display:block;margin:0 auto;max-width:100%;height:auto}}
 .sy-pic text{{fill:var(--sy-ink)}}
 .sy-pic path,.sy-pic polyline{{fill:none;stroke-linecap:round;stroke-linejoin:round}}
 .sy-pic .sy-bg{{fill:var(--sy-bg)}}

@@ -6,11 +6,15 @@ classes and geometry attributes are used, never `style="…"`, so that a strict 
 
 from __future__ import annotations
 
+import functools
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
+from typing import Literal
 
 from sayiir.core.graph import Graph
-from sayiir.picture.blocks import Block
+from sayiir.picture.bands import bands
+from sayiir.picture.blocks import Block, BlockKind
 from sayiir.picture.icons import KIND_ICONS, STATUS_ICONS
 from sayiir.picture.layout import (
     LINE_SIZE,
@@ -47,26 +51,51 @@ def to_svg(graph: Graph, *, states: Mapping[str, NodeState] | None = None, title
     return draw(layout(graph, states), graph.name if title is None else title, standalone=True)
 
 
+def to_inline(graph: Graph, *, states: Mapping[str, NodeState] | None = None, title: str | None = None) -> str:
+    """Return the same for the midst of a page, which has the style sheet: SVG, or a column of it (see `to_svg`)."""
+    return draw(layout(graph, states), graph.name if title is None else title, standalone=False)
+
+
 def draw(picture: Picture, title: str, *, standalone: bool) -> str:
-    """Return a laid-out picture as SVG; not `standalone` leaves out style sheet and ground, which the page has."""
+    """Return a laid-out picture as SVG; not `standalone` leaves out style sheet and ground, which the page has.
+
+    A tall picture for a page is a column of bands, each an SVG of its own (see `picture.bands`).
+    """
     about = describe(picture)
+    if not standalone and len(cut_up := bands(picture)) > 1:
+        quiet = _quiet_ids(picture)
+        column = "\n".join(
+            f'<div class="sy-band">{_open(band.picture, band.top, band.bottom)}>\n'
+            + "\n".join((*_parts(band.picture, quiet), "</svg></div>"))
+            for band in cut_up
+        )
+        label = f'role="img" aria-label="{xml(title)}: {xml(about)}"'
+        return f'<div class="sy-pic sy-theme sy-bands" {label}>\n{column}\n</div>\n'
     # Ids must differ between pictures of one page; equal pictures may share them.
     key = hashlib.sha256(clean(f"{title}\n{about}").encode()).hexdigest()[:8]
-    size = f'width="{picture.width}" height="{picture.height}" viewBox="0 0 {picture.width} {picture.height}"'
     label = f'role="img" aria-labelledby="sy-t-{key} sy-d-{key}"'
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="sy-pic sy-theme" {size} {label}>',
+        f'{_open(picture, 0, picture.height)} class="sy-pic sy-theme" {label}>',
         f'<title id="sy-t-{key}">{xml(title)}</title>',
         f'<desc id="sy-d-{key}">{xml(about)}</desc>',
     ]
     if standalone:
         parts.append(f"<style>{xml_css(PICTURE_CSS)}</style>")
         parts.append(f'<rect class="sy-bg" width="{picture.width}" height="{picture.height}" rx="16"/>')
-    parts.extend(map(_frame, picture.frames))
-    parts.extend(_edges(picture))
-    parts.extend(map(_box, picture.boxes))
-    parts.extend(map(_pill, picture.pills))
-    return "\n".join((*parts, "</svg>")) + "\n"
+    return "\n".join((*parts, *_parts(picture, _quiet_ids(picture)), "</svg>")) + "\n"
+
+
+def _open(picture: Picture, top: int, bottom: int) -> str:
+    """Return the begin of an SVG that shows what of a picture lies between two heights."""
+    size = f'width="{picture.width}" height="{bottom - top}" viewBox="0 {top} {picture.width} {bottom - top}"'
+    return f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
+
+
+def _parts(picture: Picture, quiet: frozenset[str]) -> Iterator[str]:
+    yield from map(_frame, picture.frames)
+    yield from _edges(picture, quiet)
+    yield from map(_box, picture.boxes)
+    yield from map(_pill, picture.pills)
 
 
 def xml_css(css: str) -> str:
@@ -108,55 +137,64 @@ def _box(block: Block) -> str:
         case "route":
             return _diamond(block)
         case _:
-            place = f'x="{block.x}" y="{block.y}" width="{block.width}" height="{block.height}"'
-            return _group(block, [f'<rect class="sy-card" {place} rx="12"/>', *_card(block, block.height)])
+            card = _furniture(block.kind, block.width, block.height, block.height, "")
+            return _group(block, card + _texts(block))
 
 
 def _frame(block: Block) -> str:
-    place = f'x="{block.x}" y="{block.y}" width="{block.width}"'
-    parts = [f'<rect class="sy-group" {place} height="{block.height}" rx="16"/>']
-    if block.height == block.head:
-        parts.append(f'<rect class="sy-head" {place} height="{block.head}" rx="16"/>')
-    else:
-        right, low = block.x + block.width, block.y + block.head
-        parts.append(
-            f'<path class="sy-head" d="M{block.x} {low}V{block.y + 16}a16 16 0 0 1 16-16H{right - 16}'
-            f'a16 16 0 0 1 16 16V{low}z"/>'
-        )
-    return _group(block, [*parts, *_card(block, block.head)])
+    frame = _furniture(block.kind, block.width, block.height, block.head, "frame")
+    return _group(block, frame + _texts(block))
 
 
-def _group(block: Block, parts: list[str]) -> str:
+def _group(block: Block, parts: str) -> str:
+    """Return a node as a group, in whose corner its own coordinates begin."""
     status = block.state.status if block.state else None
     kind = f"sy-node sy-{block.kind}" + (f" sy-{status}" if status else "")
     data = f'data-node="{xml(block.key_id or block.id)}"' + (f' data-status="{status}"' if status else "")
-    words = block.words.full if block.words else block.id
-    if block.state:
-        words += f"\n{block.state.words}"
-    group = f'<g class="{kind}" {data}><title>{xml(words)}</title>{"".join(parts)}</g>'
+    place = f'transform="translate({block.x} {block.y})"'
+    group = f'<g class="{kind}" {data} {place}>{_more(block, parts)}{parts}</g>'
     # The diamond is two nodes in one: the route around its key function.
     return f'<g class="sy-choice" data-node="{xml(block.id)}">{group}</g>' if block.key_id else group
 
 
-def _icon(block: Block, x: int, y: int) -> str:
-    return f'<path class="sy-icon" transform="translate({x} {y})" d="{KIND_ICONS[block.kind]}"/>'
+def _more(block: Block, parts: str) -> str:
+    """Return what a node says beyond what can be read on it, to hover over."""
+    words = block.words.full.split("\n") if block.words else [block.id]
+    words += [block.state.words] if block.state else []
+    if all(f">{line}<" in parts for line in map(xml, words)):
+        return ""
+    return f"<title>{'&#10;'.join(map(xml, words))}</title>"
 
 
-def _card(block: Block, height: int) -> Iterator[str]:
-    """Yield tile, icon and texts at the left of a card or of a frame's header."""
-    top = block.y + (height - 28) // 2
-    yield f'<rect class="sy-tile" x="{block.x + 12}" y="{top}" width="28" height="28" rx="8"/>'
-    yield _icon(block, block.x + 18, top + 6)
+@functools.lru_cache(maxsize=1024)
+def _furniture(kind: BlockKind, width: int, height: int, head: int, shape: Literal["", "frame"]) -> str:
+    """Return card or frame with tile and icon: the same for all nodes of a kind and a size."""
+    top = (head - 28) // 2
+    tile = f'<rect class="sy-tile" x="12" y="{top}" width="28" height="28" rx="8"/>{_icon(kind, 18, top + 6)}'
+    if not shape:
+        return f'<rect class="sy-card" width="{width}" height="{height}" rx="12"/>{tile}'
+    group = f'<rect class="sy-group" width="{width}" height="{height}" rx="16"/>'
+    if height == head:
+        return f'{group}<rect class="sy-head" width="{width}" height="{head}" rx="16"/>{tile}'
+    return f'{group}<path class="sy-head" d="M0 {head}V16a16 16 0 0 1 16-16H{width - 16}a16 16 0 0 1 16 16V{head}z"/>{tile}'
+
+
+def _icon(kind: BlockKind, x: int, y: int) -> str:
+    return f'<path class="sy-icon" transform="translate({x} {y})" d="{KIND_ICONS[kind]}"/>'
+
+
+def _texts(block: Block) -> str:
+    """Return the texts at the left of a card or of a frame's header."""
     texts = card_lines(block)
-    places = _BASELINES[max(1, len(texts))]
-    left = block.x + TEXT_LEFT
-    for index, (text, base) in enumerate(zip(texts, places, strict=False)):
+    found = ""
+    for index, (text, base) in enumerate(zip(texts, _BASELINES[max(1, len(texts))], strict=False)):
         if block.state and index == len(texts) - 1:
-            yield _status(block.state, text, left, block.y + base)
+            found += _status(block.state, text, TEXT_LEFT, base)
         elif index:
-            yield f'<text class="sy-line" x="{left}" y="{block.y + base}">{_fit(text, LINE_SIZE)}</text>'
+            found += f'<text class="sy-line" x="{TEXT_LEFT}" y="{base}">{_fit(text, LINE_SIZE)}</text>'
         else:
-            yield f'<text class="sy-name" x="{left}" y="{block.y + base}">{_fit(text, NAME_SIZE)}</text>'
+            found += f'<text class="sy-name" x="{TEXT_LEFT}" y="{base}">{_fit(text, NAME_SIZE)}</text>'
+    return found
 
 
 def _fit(text: str, size: float, limit: int = TEXT_LIMIT) -> str:
@@ -174,14 +212,14 @@ def _status(state: NodeState, text: str, left: int, base: int) -> str:
 
 
 def _diamond(block: Block) -> str:
-    middle, top, half = block.middle, block.y, block.diamond // 2
+    middle, half = block.axis, block.diamond // 2
     texts = card_lines(block)
     name, line = (*texts, "")[:2]
-    base = top + block.head // 2 + (0 if line else 6)
+    base = block.head // 2 + (0 if line else 6)
     limit = text_limit(block)
     parts = [
-        f'<path class="sy-card" d="{_diamond_path(middle, top, half, block.head // 2)}"/>',
-        _icon(block, middle - 8, base - 33),
+        f'<path class="sy-card" d="{_diamond_path(middle, 0, half, block.head // 2)}"/>',
+        _icon(block.kind, middle - 8, base - 33),
         f'<text class="sy-name" x="{middle}" y="{base}" text-anchor="middle">{_fit(name, NAME_SIZE, limit)}</text>',
     ]
     if block.state:
@@ -191,7 +229,7 @@ def _diamond(block: Block) -> str:
     elif line:
         place = f'x="{middle}" y="{base + 17}" text-anchor="middle"'
         parts.append(f'<text class="sy-line" {place}>{_fit(line, LINE_SIZE, limit)}</text>')
-    return _group(block, parts)
+    return _group(block, "".join(parts))
 
 
 def _diamond_path(x: int, top: int, wide: int, high: int) -> str:
@@ -214,19 +252,18 @@ def _round(block: Block) -> str:
 # -- lines
 
 
-def _edges(picture: Picture) -> Iterator[str]:
-    """Yield the lines; those that control has not taken first, so that taken ones lie on top of them."""
-    quiet = _quiet_ids(picture)
-    hushed = [edge.idle or edge.source in quiet or edge.target in quiet for edge in picture.edges]
-    pairs = list(zip(picture.edges, hushed, strict=True))
-    yield from (_edge(edge, " sy-quiet") for edge, hush in pairs if hush)
-    yield from (_edge(edge, "") for edge, hush in pairs if not hush)
-
-
-def _edge(edge: Edge, hush: str) -> str:
-    kind = " sy-again" if edge.kind == "again" else ""
-    line = f'<path class="sy-edge{kind}{hush}" d="{_path(edge)}"/>'
-    return line + (f'<path class="sy-tip{hush}" d="{_tip(edge)}"/>' if edge.arrow else "")
+def _edges(picture: Picture, quiet: frozenset[str]) -> Iterator[str]:
+    """Yield the lines, all that look alike as one path; those that control has not taken lie below the taken ones."""
+    lines = defaultdict[str, list[str]](list)
+    for edge in picture.edges:
+        hush = " sy-quiet" if edge.idle or edge.source in quiet or edge.target in quiet else ""
+        lines[f"sy-edge{' sy-again' if edge.kind == 'again' else ''}{hush}"].append(_path(edge))
+        if edge.arrow:
+            lines[f"sy-tip{hush}"].append(_tip(edge))
+    for hush in (" sy-quiet", ""):
+        for name in (f"sy-edge{hush}", f"sy-edge sy-again{hush}", f"sy-tip{hush}"):
+            if name in lines:
+                yield f'<path class="{name}" d="{"".join(lines[name])}"/>'
 
 
 def _path(edge: Edge) -> str:

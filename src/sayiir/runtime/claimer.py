@@ -1,7 +1,9 @@
 """The thread of a worker that asks the store for due tokens: no more than there are free slots, the most urgent first.
 
 It looks again when a hint comes, when a time comes, when slots are freed while more was due, and at worst after the
-polling time. The mark of hints is read before looking, so that one which comes meanwhile is not slept over.
+polling time. Coroutines and waits need no thread and stand in lanes of their own, so that neither they nor sync tasks are
+claimed while only slots of the other kind are free. The mark of hints is read before looking, so that one which comes
+meanwhile is not slept over.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from sayiir.core.program import is_threadless
 from sayiir.runtime.executor import Release
 from sayiir.store.port import Due, Lane
 
@@ -20,8 +23,9 @@ if TYPE_CHECKING:
 _LONGEST_POLL_SECS = 1.0
 _URGENT_LOOK_SECS = 1.0
 _STANDSTILL_SECS = 0.5
-_PROBE = 16
-"""How many tokens are asked for while slots of one kind only are free: most of them may need the other kind."""
+_PLENTY = 16
+"""With so many free slots of each kind, one look for both is enough."""
+_NEVER = 1 << 62
 _SHORTEST_PAUSE_SECS, _LONGEST_PAUSE_SECS = 0.05, 1.0
 
 
@@ -64,60 +68,69 @@ class Claimer:
     def _round(self) -> None:
         if not self._place_ahead():
             return
-        limit, lanes = self._room()
-        if not limit:
+        asked, looks, more, next_at = self._store.now(), self._looks(), False, _NEVER
+        for limit, lanes in looks:
+            due = self._claim(lanes, limit)
+            if not self._place(due):
+                return
+            more = more or len(due.works) >= limit
+            next_at = min(next_at, _NEVER if due.next_at is None else due.next_at)
+        if not looks:
             self._wait_for_slots()
-            return
-        asked = self._store.now()
-        due = self._claim(lanes, limit)
+        elif not more:
+            self._sleep(next_at, asked)
+
+    def _place(self, due: Due) -> bool:
+        """Let what was claimed begin; False when there was something that had no slot, and time has passed since."""
         misfits = [job for job in map(self._shift.accept, due.works) if not self._shift.place(job)]
         if misfits:
             # Somebody else may have a slot for them; to look again at once would only claim the same ones.
             self._pause = min(_LONGEST_PAUSE_SECS, max(_SHORTEST_PAUSE_SECS, self._pause * 2))
             self._give_back(misfits)
             self._wait_for_other_slots(self._pause)
-            return
+            return False
         self._pause = 0.0
-        if len(due.works) < limit:
-            self._sleep(due, asked)
+        return True
 
     def _claim(self, lanes: list[Lane], limit: int, before: int | None = None) -> Due:
         plan = self._shift.plan
-        suspects = not any(job.is_suspect for job in list(self._shift.jobs.values()))
+        beside = max((job.crashes for job in list(self._shift.jobs.values())), default=0)
         due = self._store.claim_due(
-            lanes, limit, aging=plan.aging_interval, max_crashes=plan.max_crashes, suspects=suspects, before=before
+            lanes, limit, aging=plan.aging_interval, max_crashes=plan.max_crashes, beside=beside, before=before
         )
         self.trouble.over()
         return due
 
-    def _sleep(self, due: Due, asked: int) -> None:
+    def _sleep(self, next_at: int, asked: int) -> None:
         """Wait for a hint, the next due time or the polling time."""
         if self._shift.closing:
             return
         seconds = self._poll
         # One that was due when it was asked for and was not given, this worker cannot have now; a later one may have become
         # due since.
-        if due.next_at is not None and due.next_at > asked:
-            seconds = min(seconds, max((due.next_at - self._store.now()) / 1_000_000, 0.0))
+        if next_at > asked:
+            seconds = min(seconds, max((next_at - self._store.now()) / 1_000_000, 0.0))
         if seconds > 0:
             self._seen = self._store.wait_for_hint(self._seen, seconds)
 
-    def _room(self) -> tuple[int, list[Lane]]:
-        """Return how many tokens to ask for, and where: no more than can be placed, whichever kind they are."""
-        shift = self._shift
-        shift.slots.look_ahead()
-        sync, coroutines = shift.slots.free(False), shift.slots.free(True)
-        if sync and coroutines:
-            if all(not skill.coroutines for skill in shift.skills.values()):
-                return sync, shift.lanes
-            return min(sync, coroutines), shift.lanes
-        if coroutines:
-            fitting = [lane for lane in shift.lanes if shift.skills[lane.definition_hash].coroutines]
-            only = all(shift.skills[lane.definition_hash].only_coroutines for lane in fitting)
-            return (coroutines if only else min(coroutines, _PROBE)) if fitting else 0, fitting
-        fitting = [lane for lane in shift.lanes if not shift.skills[lane.definition_hash].only_coroutines]
-        only = all(not shift.skills[lane.definition_hash].coroutines for lane in fitting)
-        return (sync if only else min(sync, _PROBE)) if fitting else 0, fitting
+    def _looks(self) -> list[tuple[int, list[Lane]]]:
+        """Return how many tokens to ask for, and where: no more than can be placed, of each kind.
+
+        One look serves both kinds while there is room for either, or while they share their slots: then what is most urgent
+        comes first, whatever it is.
+        """
+        slots, lanes = self._shift.slots, self._shift.lanes
+        slots.look_ahead()
+        threadless = [lane for lane in lanes if is_threadless(lane.tags)]
+        sync = slots.room(False)
+        if not threadless:
+            return [(sync, lanes)] if sync else []
+        coroutines = slots.room(True)
+        least = min(sync, coroutines)
+        if least and (sync == coroutines or least >= _PLENTY):
+            return [(least, lanes)]
+        others = [lane for lane in lanes if lane not in threadless]
+        return [look for look in ((sync, others), (coroutines, threadless)) if look[0]]
 
     # --- when every slot is taken ---------------------------------------------------------------------------------
 
@@ -125,7 +138,7 @@ class Claimer:
         self._look_for_urgent()
         shift = self._shift
         with shift.slots.changed:
-            if not self._room()[0] and not shift.closing:
+            if not self._looks() and not shift.closing:
                 shift.slots.wait(_URGENT_LOOK_SECS)
         self._withdraw()
 

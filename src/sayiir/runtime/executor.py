@@ -303,7 +303,7 @@ async def drive_async(run: Run, claim: Claim) -> Moved:
         match ask:
             case Write():
                 answer = await _aside(run, lambda ask=ask: _write(run, ask))
-            case Call() if ask.op.is_async and ask.op.metadata.isolation is None:
+            case Call() if ask.op.on_loop:
                 answer = await awaited(run, ask.op, ask.value, ask.frame)
             case Call():
                 answer = await in_thread(lambda ask=ask: call(run, ask.op, ask.value, ask.frame))  # type: ignore[misc]

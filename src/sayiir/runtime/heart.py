@@ -17,7 +17,6 @@ _BETWEEN_LOOKS_SECS = 0.25
 """Other processes' writes look like steering on some stores; to follow each of them would cost too much."""
 _BEAT_SECS = 10.0
 """Between two heartbeats at most: so long a cancel may take whose hint was lost."""
-_SWEEP_SECS = 0.5
 _LANES_SECS = 30.0
 _PURGE_SECS = 60.0
 _PURGE_PAUSE_SECS = 0.2
@@ -109,6 +108,12 @@ class Chores(_Part):
         now = self._clock.monotonic()
         self._lanes_at = now + _LANES_SECS
         self._purge_at = now + self._clock.chance() * _PURGE_SECS
+        self._alarmed = 0
+
+    def stop(self) -> None:
+        """End at once: whoever waits for an alarm is woken."""
+        super().stop()
+        self._store.hints.alarm()
 
     def _round(self) -> None:
         if self._shift.keeper is not None:
@@ -122,7 +127,9 @@ class Chores(_Part):
         if self._shift.plan.retention is not None and now >= self._purge_at:
             self._purge_at = now + _PURGE_SECS
             self._purge(self._shift.plan.retention)
-        self._rest(_SWEEP_SECS * (0.75 + self._clock.chance() / 2))
+        if not self._stopped:
+            between = self._store.sweep_secs * (0.75 + self._clock.chance() / 2)
+            self._alarmed = self._store.hints.wait_alarmed(self._alarmed, between)
 
     def _purge(self, retention: float) -> None:
         before, after = self._store.now() - round(retention * 1_000_000), 0

@@ -16,7 +16,7 @@ from sayiir.errors import TaskTimeoutError
 from sayiir.runtime import observe
 from sayiir.runtime.context import FRAME, Frame
 from sayiir.runtime.log import log
-from sayiir.runtime.threads import LOOPS, THREADS, start_on_loop
+from sayiir.runtime.threads import HERE, LOOPS, THREADS, end_copy, start_on_loop
 
 if TYPE_CHECKING:
     import asyncio
@@ -76,12 +76,13 @@ def abandoned_tasks() -> int:
 class Returned:
     """A coroutine that a plain function returned: awaited in the function's place, under the same declaration."""
 
-    __slots__ = ("id", "metadata")
+    __slots__ = ("id", "metadata", "on_loop")
     is_async = True
 
     def __init__(self, op: Any) -> None:
         self.id = op.id
         self.metadata = op.metadata
+        self.on_loop = op.metadata.isolation is None
 
     @staticmethod
     def function(coroutine: Any) -> Any:
@@ -126,7 +127,7 @@ def call(run: Runner, op: TaskOp | Returned, value: Any, frame: Frame) -> Outcom
 
 def call_here(op: TaskOp, value: Any, frame: Frame) -> Outcome:
     """Call a sync task in this thread."""
-    token = FRAME.set(frame)
+    token, forks = FRAME.set(frame), HERE.forks
     try:
         if observe.watchers:
             with observe.attempt(frame):
@@ -135,6 +136,8 @@ def call_here(op: TaskOp, value: Any, frame: Frame) -> Outcome:
     except Exception as error:  # noqa: BLE001 -- a task may raise anything; it is its outcome
         return Outcome(error=error)
     finally:
+        if HERE.forks != forks:
+            end_copy()
         FRAME.reset(token)
 
 
@@ -225,7 +228,7 @@ async def awaited(run: Runner, op: TaskOp | Returned, value: Any, frame: Frame) 
 async def _guarded(op: TaskOp | Returned, value: Any) -> Outcome:
     import asyncio
 
-    frame = FRAME.get()
+    frame, forks = FRAME.get(), HERE.forks
     try:
         if observe.watchers and isinstance(frame, Frame):
             with observe.attempt(frame):
@@ -235,6 +238,9 @@ async def _guarded(op: TaskOp | Returned, value: Any) -> Outcome:
         return Outcome(error=error)
     except BaseException as error:  # noqa: BLE001 -- KeyboardInterrupt would kill the loop's thread; it is carried on
         return Outcome(error=error)
+    finally:
+        if HERE.forks != forks:
+            end_copy()
 
 
 async def _call_off(task: asyncio.Task[Outcome], op: TaskOp | Returned) -> None:

@@ -42,10 +42,8 @@ class Skill:
         tasks = [op for op in self.program.ops.values() if isinstance(op, TaskOp)]
         self.foreign = frozenset(op.id for op in tasks if tags is not None and not tags.issuperset(op.metadata.tags or ()))
         """The tasks that need another worker."""
-        self.coroutines = frozenset(op.id for op in tasks if op.is_async and op.metadata.isolation is None)
+        self.coroutines = frozenset(op.id for op in tasks if op.on_loop)
         """The tasks that run on the event loop."""
-        self.only_coroutines = len(self.coroutines) == len(self.program.ops) - 1
-        """Whether there is nothing else to do in it."""
         self.tasks = frozenset(op.id for op in tasks)
 
     def priority(self, node: str, instance: Instance) -> int:
@@ -59,8 +57,9 @@ class Job:
     """One claimed token, and the walk that moves it."""
 
     __slots__ = (
-        "answer", "begun", "cancels", "cause", "causes", "claim", "clock", "context", "fence", "frame", "instance",
-        "is_async", "node", "program", "shift", "skill", "stopping", "store", "task", "walk", "worker", "yielding",
+        "answer", "begun", "cancels", "cause", "causes", "claim", "clock", "context", "crashes", "fence", "frame",
+        "instance", "is_async", "node", "program", "shift", "skill", "stopping", "store", "task", "walk", "worker",
+        "yielding",
     )  # fmt: skip
 
     def __init__(self, shift: Shift, skill: Skill, instance: Instance, claim: Claim, context: Context) -> None:
@@ -70,6 +69,8 @@ class Job:
         self.claim = claim
         self.fence: Fence = claim.fence
         self.node = claim.position.node
+        self.crashes = claim.position.crashes
+        """How many processes died with the task that it stands before."""
         self.store = shift.store
         self.clock = shift.store.clock
         self.program = skill.program
@@ -96,10 +97,6 @@ class Job:
         """Whether it stands before a task that runs on the event loop."""
         return self.node in self.skill.coroutines
 
-    @property
-    def is_suspect(self) -> bool:
-        """Whether a process has died with it before."""
-        return self.claim.position.crashes > 0
 
     def urgency(self, aging: float) -> float:
         """Return its place in the order of claims; less comes first."""
@@ -114,6 +111,9 @@ class Job:
     def keeps(self, node: str) -> bool:
         """Return whether the token goes on here with its next task."""
         self.node = node
+        if self.crashes:  # the task that processes died with has ended
+            self.crashes = 0
+            self.store.hints.notify()  # what may not run beside such a one may run here now
         skill, shift = self.skill, self.shift
         if self.yielding or shift.closing or node in skill.foreign:
             return False

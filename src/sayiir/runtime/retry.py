@@ -7,11 +7,14 @@ what they had reached. What is made again is marked superseded and stays in the 
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from sayiir.core.outline import Item, downstream, outline
 from sayiir.core.records import STEP_BITS, Record, Ref, ref_of
 from sayiir.core.values import plain
+from sayiir.errors import BackendError
 from sayiir.runtime.failure import read_failure
-from sayiir.store.columns import halted_tokens
+from sayiir.store.columns import fresh_epoch, halted_tokens
 from sayiir.store.port import Instance, Restart, Token
 
 _STEP_MASK = (1 << STEP_BITS) - 1
@@ -31,10 +34,16 @@ def restart(
 
     Raises:
         ValueError: the task has not run, its id is ambiguous, or the input has no single task to go to.
+        BackendError: damage took the place where it ended, and no task is named.
     """
     ended = halted_tokens(instance)
     live = [record for record in records if not record.superseded]
     superseded: tuple[Ref, ...] = ()
+    if from_task is None and not ended:
+        raise BackendError(
+            f"where instance {instance.instance_id!r} ended was lost when its stored data was damaged; "
+            "say with from_task= where it goes on"
+        )
     if from_task is None:
         tokens = [_revived(token) for token in ended]
         target = _ended_at(instance, tokens) if raw is not None else None
@@ -43,9 +52,11 @@ def restart(
         gone = downstream(item)
         superseded = tuple(record.ref for record in live if record.node in gone)
         tokens = _rebuilt(item, live, ended)
+        for token in tokens:
+            token.instance = instance.number
         target = tokens[-1]
     # Above everything before: no fence and no reference of an earlier life can be met again.
-    epoch = max((token.epoch for token in ended), default=0) + 1
+    epoch = fresh_epoch(instance)
     step = max((record.ref & _STEP_MASK for record in records), default=0)
     for token in tokens:
         token.epoch, token.step = epoch, step
@@ -122,18 +133,24 @@ def _rebuilt(item: Item, live: list[Record], ended: list[Token]) -> list[Token]:
     if branches:
         parent = branches[-2].number if len(branches) > 1 else 0
     tokens.append(Token(0, number, state, item.name, source, keys=_keys(path, live), parent=parent))  # type: ignore[arg-type]
-    instance = ended[0].instance if ended else 0
-    for token in tokens:
-        token.instance = instance
     return tokens
 
 
 def _source(item: Item, live: list[Record]) -> Ref:
     """Return the reference of the value that the item got when it first ran."""
     ran = [record for record in live if record.node == item.name and record.kind != "input"]
+    if not ran and _is_first(item):
+        return 0
     if not ran:
         raise ValueError(f"task {item.name!r} has not run; without from_task= the instance goes on where it ended")
     return min(ran, key=lambda record: (record.iteration, record.ref)).source
+
+
+def _is_first(item: Item) -> bool:
+    """Return whether the flow begins with an item, which then gets the instance's input."""
+    path = item.path()
+    inside = all(node.word in ("flow", "child", "loop") for node in path[:-1])
+    return inside and all(outer.items[0] is inner for outer, inner in pairwise(path))
 
 
 def _around(
@@ -142,6 +159,8 @@ def _around(
     """Return the token that waits at a fork and those of the branches beside the one gone on in."""
     joined = next((record for record in live if record.node == fork.name and record.kind == "fork"), None)
     beside = [branch for branch in fork.items if branch.number and branch is not inside]
+    if joined is None and not ended:
+        raise ValueError(f"what was reached beside {inside.name!r} was lost to damage; go on at a task before {fork.name!r}")
     if joined is None:
         family = {node.number for branch in beside for node in branch.walk() if node.number}
         kept = [_revived(token) for token in ended if token.number in family or token.number == number]

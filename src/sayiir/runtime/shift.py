@@ -69,7 +69,7 @@ class Shift:
         self.calls_here = plan.executor is None
         self.skills = {workflow.definition_hash: Skill(workflow, plan.tags) for workflow in workflows}
         only_sync = not any(skill.coroutines for skill in self.skills.values())
-        self.slots = Slots(plan.limits if only_sync else plan.limits.exact(), store.clock)
+        self.slots = Slots(plan.limits if only_sync else plan.limits.exact(), store.clock, store.hints.nudge)
         self.jobs: dict[int, Job] = {}
         self.coroutines = Coroutines(self._deliver)
         self._context = contextvars.copy_context()
@@ -182,7 +182,7 @@ class Shift:
                     answer = self.writer.put(job, ask)
                     if answer is None:
                         return
-                elif ask.op.is_async and ask.op.metadata.isolation is None:
+                elif ask.op.on_loop:
                     self.coroutines.begin(job, ask)
                     return
                 else:

@@ -8,6 +8,7 @@ threads for no more tasks than there are slots; the others wait in line, and are
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sayiir.clock import Clock
@@ -38,11 +39,19 @@ class Limits:
 
 
 class Slots:
-    """The slots of one worker. Whoever waits for one is told when a job gives its own back."""
+    """The slots of one worker. Whoever waits for one is told when a job gives its own back.
 
-    def __init__(self, limits: Limits, clock: Clock) -> None:
+    Args:
+        limits: how many there are.
+        clock: for waits.
+        nudge: called when a slot is free of a kind of which none was when somebody asked for `room`.
+    """
+
+    def __init__(self, limits: Limits, clock: Clock, nudge: Callable[[], object] = int) -> None:
         self._limits = limits
         self._clock = clock
+        self._nudge = nudge
+        self._wanted = [False, False]
         self._used = [0, 0]  # by is_async
         self._ahead = 0
         self._counted_at = clock.monotonic()
@@ -53,6 +62,13 @@ class Slots:
         """Return how many slots of a kind are free."""
         free = min(self.all(is_async) - self._used[is_async], self._limits.together - sum(self._used))
         return max(0, free + self._ahead)
+
+    def room(self, is_async: bool) -> int:
+        """Return how many slots of a kind are free; when none is, `nudge` will tell of the first that is."""
+        with self.changed:
+            free = self.free(is_async)
+            self._wanted[is_async] = not free
+        return free
 
     def look_ahead(self) -> None:
         """Count what has ended in the last moment, if as many may be claimed beyond the slots."""
@@ -90,7 +106,7 @@ class Slots:
                 return False
             self._used[is_async] += 1
             job.is_async = is_async
-            self.changed.notify_all()
+            self._tell()
         return True
 
     def give(self, job: Job) -> None:
@@ -100,7 +116,14 @@ class Slots:
                 self._used[job.is_async] -= 1
                 job.is_async = None
                 self._ended += job.begun
-            self.changed.notify_all()
+            self._tell()
+
+    def _tell(self) -> None:
+        self.changed.notify_all()
+        for is_async in (False, True):
+            if self._wanted[is_async] and self.free(is_async):
+                self._wanted[is_async] = False
+                self._nudge()
 
     def wait(self, seconds: float) -> None:
         """Wait until slots change, or so long; who must not miss a change holds `changed` and looks first."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from functools import partial
@@ -66,10 +67,13 @@ def create_app(
     service = Service(backend, workflows=workflows, read_only=read_only, mask=mask, trace_url=trace_url)
     watcher = Watcher(service, backend.clock)
     site = Site(service, watcher, max_body, anyio.CapacityLimiter(THREADS))
-    described = encoded(document(ENDPOINTS, __version__))
+
+    @functools.cache  # made when it is first asked for: the first page does not wait for it
+    def described() -> bytes:
+        return encoded(document(ENDPOINTS, __version__))
 
     def openapi(call: Call) -> Any:  # noqa: ARG001 -- as every handler
-        return Answer(described)
+        return Answer(described())
 
     own = Endpoint("GET", "/openapi.json", "views", "This", openapi, media="application/vnd.oai.openapi+json")
     api = Api(site, (*ENDPOINTS, own))
@@ -132,17 +136,28 @@ def _probes(site: Site) -> list[BaseRoute]:
 
 def _metrics(site: Site) -> Callable[[Request], Awaitable[Response]]:
     """Return the page of the backlog, of workers in this process, and of whatever the application itself measures."""
-    from prometheus_client import CollectorRegistry, generate_latest
 
-    from sayiir.telemetry.metrics import CONTENT_TYPE, Gauges, backlog_of
+    @functools.cache  # what it takes is loaded with the first request
+    def registry() -> Any:
+        from prometheus_client import CollectorRegistry
 
-    registry = CollectorRegistry()
-    registry.register(Gauges(partial(backlog_of, site.service.store)))
+        from sayiir.telemetry.metrics import Gauges, backlog_of
+
+        found = CollectorRegistry()
+        found.register(Gauges(partial(backlog_of, site.service.store)))
+        return found
+
+    def measured() -> tuple[bytes, str]:
+        from prometheus_client import generate_latest
+
+        from sayiir.telemetry.metrics import CONTENT_TYPE
+
+        return generate_latest(registry()) + generate_latest(), CONTENT_TYPE
 
     async def metrics(request: Request) -> Response:
         access_of(request)
-        text = await site.run(lambda: generate_latest(registry) + generate_latest())
-        return Response(text, media_type=CONTENT_TYPE)
+        text, kind = await site.run(measured)
+        return Response(text, media_type=kind)
 
     return metrics
 

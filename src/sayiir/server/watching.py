@@ -1,7 +1,8 @@
 """One thread that notices changes, for all streams and long polls of a process.
 
 Rules of this file: a stream holds no thread; whoever waits is told "something may have changed", never what. The thread
-begins with the first who waits and ends a moment after the last; changes that come thick are told four times a second.
+begins with the first who waits and ends a moment after the last; changes that come thick are told four times a second to
+one, and the more who hear the more seldom, for each asks for its page again: what all of them cost together stays small.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from sayiir.errors import WorkflowError
 
 _LOOK_SECS = 1.0
 _BETWEEN_SECS = 0.25
+_FOR_EACH_SECS = 0.15
 _LINGER_LOOKS = 5
 
 
@@ -99,17 +101,18 @@ class Watcher:
             if mark != seen:
                 seen = mark
                 self.count += 1
-                self._wake()
-                self._rest(_BETWEEN_SECS)
+                self._rest(max(_BETWEEN_SECS, _FOR_EACH_SECS * self._wake()))
 
     def _rest(self, seconds: float) -> None:
         with self._pause:
             if not self._closed:
                 self._clock.wait(self._pause, seconds)
 
-    def _wake(self) -> None:
+    def _wake(self) -> int:
+        """Wake everybody, and return how many they are."""
         with self._mutex:
             waiting = list(self._waiting)
         for loop, event in waiting:
             with contextlib.suppress(RuntimeError):  # its loop has ended
                 loop.call_soon_threadsafe(event.set)
+        return len(waiting)

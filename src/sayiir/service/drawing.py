@@ -5,23 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sayiir.core.graph import ChildNode, ForkNode, Graph, LoopNode, Node, RouteNode, TaskMetadata, TaskNode, walk
-from sayiir.picture import NodeState, to_svg
+from sayiir.picture import NodeState, to_inline, to_svg
 from sayiir.picture.state import group_status
 
 MAX_OPEN = 300
 MAX_DRAWN = 2000
 
 
-def picture(graph: Graph, states: Mapping[str, NodeState] | None, title: str | None = None) -> str:
+def picture(
+    graph: Graph, states: Mapping[str, NodeState] | None, title: str | None = None, *, standalone: bool = True
+) -> str:
     """Return a graph as SVG, folded as far as its size asks for.
 
     Args:
         graph: the definition.
         states: how its nodes stand, by full id; None draws the plain definition.
         title: accessible name.
+        standalone: whether it has its own style sheet; not so for the midst of a page.
     """
     drawn, shown = folded(graph, states)
-    return to_svg(drawn, states=shown, title=title)
+    return (to_svg if standalone else to_inline)(drawn, states=shown, title=title)
 
 
 def folded(

@@ -36,6 +36,8 @@ _RECENT = 50
 _LOOK_SECS = 0.03
 """How long a page looks on past instances that do not fit."""
 _LOOK_ROWS = 2000
+_COUNTED = 1000
+"""Of each kind of status so many instances are counted; of more only that there are more."""
 _COUNTS_SECS = 2.0
 _COUNTS_KEPT = 200
 
@@ -109,7 +111,7 @@ class Lists(Desk):
             kept = self._counted.get(text := repr(key))
             if kept is not None and kept[0] == mark and clock.monotonic() - kept[1] < _COUNTS_SECS:
                 return kept[2]
-        found = self.store.tally(query)
+        found = self.store.tally(query, _COUNTED)
         with self._counting:
             if len(self._counted) >= _COUNTS_KEPT:
                 self._counted.clear()

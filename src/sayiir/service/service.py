@@ -6,6 +6,7 @@ secrets masked and long values cut. No SQL and no engine rule stands here.
 
 from __future__ import annotations
 
+import functools
 from typing import Literal
 
 from sayiir.core.graph import Graph
@@ -223,23 +224,32 @@ class Service(Actions, Outcomes, Gathering):
 
     def graph_svg(
         self, access: Access, instance_id: str | None = None, *, workflow_id: str | None = None,
-        definition_hash: str | None = None,
+        definition_hash: str | None = None, shown: InstanceView | None = None, standalone: bool = True,
     ) -> str:  # fmt: skip
         """Return the picture of an instance, or of a definition: the one known here or stored last when none is said.
+
+        Args:
+            access: who asks.
+            instance_id: the instance.
+            workflow_id: the workflow, for its definition.
+            definition_hash: which version of it.
+            shown: an instance that `show` just returned; it is not read again.
+            standalone: whether it has its own style sheet; not so for the midst of a page.
 
         Raises:
             InstanceNotFoundError, UnknownWorkflowError: there is no such thing.
             ValueError: neither was said.
         """
         self._allow(access, "graph_svg")
-        if instance_id is not None:
-            view = self._view(instance_id)
-            instance = view.instance
-            states = states_of(node_views(self._outline(instance), self._standing(view)))
-            return picture(self._graph(instance.workflow_id, instance.definition_hash), states, f"Instance {instance_id}")
+        if shown is None and instance_id is not None:
+            shown = self.show(access, instance_id)
+        if shown is not None:
+            graph = self._graph(shown.row.workflow_id, shown.row.definition_hash)
+            title = f"Instance {shown.row.instance_id}"
+            return picture(graph, states_of(shown.nodes), title, standalone=standalone)
         if workflow_id is None:
             raise ValueError("say an instance or a workflow")
-        return picture(self._graph(workflow_id, definition_hash or self._newest(workflow_id)), None)
+        return picture(self._graph(workflow_id, definition_hash or self._newest(workflow_id)), None, standalone=standalone)
 
     def graph_text(
         self, access: Access, workflow_id: str, *, definition_hash: str | None = None,
@@ -279,7 +289,7 @@ class Service(Actions, Outcomes, Gathering):
         return known.graph if known is not None else sketch(self._structure(workflow_id, definition_hash))
 
     def _outline(self, instance: Instance) -> Item:
-        return outline(self._structure(instance.workflow_id, instance.definition_hash))
+        return _outlined(self._structure(instance.workflow_id, instance.definition_hash))
 
     # --- the rest -------------------------------------------------------------------------------------------------
 
@@ -304,3 +314,9 @@ class Service(Actions, Outcomes, Gathering):
     def changed(self, seen: int, timeout: float) -> int:
         """Block until something may have changed since `seen` (0 at first), or the timeout; return the new mark."""
         return self.store.wait_for_hint(seen, timeout)
+
+
+@functools.lru_cache(maxsize=32)
+def _outlined(structure: str) -> Item:
+    """Return a definition's tree, which nobody changes; pages that are live ask for the same one every second."""
+    return outline(structure)

@@ -46,6 +46,8 @@ class ScriptedStore(Observing):
     worker_name: str
     claim_ttl = CLAIM_TTL
     """Seconds until a claim that was taken or extended through this object is void (see `use_claim_ttl`)."""
+    sweep_secs = 0.5
+    """How often a worker sweeps up after the dead, if nobody alarms it (see `Hints.alarm`)."""
     private = False
     """Whether only one run knows this store."""
     max_value_bytes = MAX_BYTES
@@ -105,11 +107,11 @@ class ScriptedStore(Observing):
         return self._write(lambda rows: scripts.register(rows, definitions))
 
     def claim_due(
-        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True,
+        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, beside: int = 0,
         before: int | None = None,
     ) -> Due:
         """Claim what may move now, of all instances (see the port)."""
-        return self._write(lambda rows: scripts.claim_due(rows, lanes, limit, aging, max_crashes, suspects, before))
+        return self._write(lambda rows: scripts.claim_due(rows, lanes, limit, aging, max_crashes, beside, before))
 
     def sweep(self, *, max_crashes: int = MAX_CRASHES) -> int:
         """Free what the dead have left (see the port)."""

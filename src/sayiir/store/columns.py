@@ -72,6 +72,13 @@ def halted_tokens(instance: Instance) -> list[Token]:
         raise _damaged(f"the end of instance {instance.instance_id!r}", error) from error
 
 
+def fresh_epoch(instance: Instance) -> int:
+    """Return an epoch above those of all claims that an ended instance has seen."""
+    ended = halted_tokens(instance)
+    # Where damage took the tokens, nobody knows their epochs: counts of claims, or their times, before it ended.
+    return max(token.epoch for token in ended) + 1 if ended else instance.updated_at
+
+
 def _damaged(what: str, error: Exception) -> BackendError:
     return BackendError(f"{what} cannot be read: {error}; the stored data is damaged, restore it from a backup")
 

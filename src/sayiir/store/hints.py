@@ -14,8 +14,10 @@ class Hints:
         self._clock = clock
         self._condition = threading.Condition()
         self._steering = threading.Condition()
+        self._alarms = threading.Condition()
         self._mark = 1
         self._steered = 1
+        self._alarmed = 1
         self._waiting = 0
 
     def steer(self) -> None:
@@ -38,8 +40,25 @@ class Hints:
                 self._clock.wait(self._steering, timeout)
             return self._steered
 
+    def alarm(self) -> None:
+        """Say that somebody seems to have died: who sweeps up must look."""
+        with self._alarms:
+            self._alarmed += 1
+            self._alarms.notify_all()
+
+    def wait_alarmed(self, seen: int, timeout: float | None) -> int:
+        """Block until the count of `alarm` differs from `seen`, or for `timeout` seconds; return the count."""
+        with self._alarms:
+            if self._alarmed == seen:
+                self._clock.wait(self._alarms, timeout)
+            return self._alarmed
+
     def notify(self) -> None:
         """Say that something changed."""
+        self.nudge()
+
+    def nudge(self) -> None:
+        """Wake who waits in this process, and nobody else."""
         self._mark += 1
         if self._waiting:
             with self._condition:

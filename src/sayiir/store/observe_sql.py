@@ -8,7 +8,7 @@ depend on how many instances there are. Payload columns are not named here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 import msgspec
 
@@ -38,28 +38,31 @@ _HIGH = (1 << 63) - 1
 _DAY = 86_400 * 1_000_000
 _FIRST_LOOK = 200
 """So many rows are looked at first; mostly they are enough."""
+_MOST_LOOKED = 2000
+"""So many at once at most: of more a planner may think that reading the whole table is quicker."""
 _FEW = 1000
 """So many instances with a prefix are sorted; more are looked for along their numbers."""
 _COLUMNS = """i.number, i.instance_id, i.definition, i.status, i.created_at, i.updated_at, i.output_ref, i.reason,
     i.actor, i.request, i.request_reason, i.request_actor, i.metadata, i.priority"""
+_FACTS = "i.number, i.instance_id, i.definition, i.status, i.created_at, i.metadata"
+"""What filters ask about."""
 _BETWEEN = "i.number >= ? AND i.number < ?"
 _DOWN = "ORDER BY i.number DESC LIMIT ?"
 ALL = f"FROM @instances i WHERE {_BETWEEN} {_DOWN}"
-OF_DEFINITION = f"FROM @instances i WHERE i.definition = ? AND {_BETWEEN} {_DOWN}"
-# The main token lives as long as its instance is unfinished.
-OPEN = """FROM @tokens t CROSS JOIN @instances i WHERE t.number = 0 AND i.number = t.instance
-    AND t.instance >= ? AND t.instance < ? ORDER BY t.instance DESC LIMIT ?"""
+# As pairs, which only their own index has in order: no planner can think of looking through all other definitions' rows.
+OF_DEFINITION = """FROM @instances i WHERE (i.definition, i.number) >= (?, ?) AND (i.definition, i.number) < (?, ?)
+    ORDER BY i.definition DESC, i.number DESC LIMIT ?"""
+_OPEN_KEYS = """SELECT t.instance AS number FROM @tokens t WHERE t.number = 0 AND t.instance >= ? AND t.instance < ?
+    ORDER BY t.instance DESC LIMIT ?"""
+# The main token lives as long as its instance is unfinished. First so many tokens, then their instances: a planner that may
+# join all of both finds that better.
+OPEN = f"FROM ({_OPEN_KEYS}) t CROSS JOIN @instances i WHERE i.number = t.number ORDER BY i.number DESC"
 # By columns that a completion does not write, so that their indexes cost it nothing.
 FAILED = f"FROM @instances i WHERE i.error IS NOT NULL AND {_BETWEEN} {_DOWN}"
 CANCELLED = f"FROM @instances i WHERE i.halted IS NOT NULL AND i.error IS NULL AND {_BETWEEN} {_DOWN}"
 PREFIXED = f"""FROM @instances i WHERE i.number IN (SELECT number FROM @instances
     WHERE instance_id >= ? AND instance_id < ? LIMIT {_FEW + 1}) AND {_BETWEEN} {_DOWN}"""
 EDGE = "SELECT count(*), min(number) FROM ({}) i"
-_KEYS_ONLY = {
-    OPEN: """SELECT t.instance AS number FROM @tokens t WHERE t.number = 0 AND t.instance >= ? AND t.instance < ?
-        ORDER BY t.instance DESC LIMIT ?""",
-}
-"""How the keys of a source are told without a look at its instances."""
 HOW_MANY_PREFIXED = f"""SELECT count(*) FROM (SELECT 1 FROM @instances
     WHERE instance_id >= ? AND instance_id < ? LIMIT {_FEW + 1}) p"""
 LINES = """SELECT ref, node, kind, iteration, attempt, status, source, error, worker, started_at, finished_at, superseded
@@ -99,6 +102,28 @@ SHOWN = "SELECT secrets, attempts FROM @definitions WHERE workflow_id = ? AND de
 TABLES = ("definitions", "instances", "tokens", "results", "signals", "owners", "logs", "audit", "views")
 
 
+class Source(NamedTuple):
+    """Where to look for instances, from the highest number down."""
+
+    sql: str
+    """After the columns: what to select from, and in which order."""
+    before: tuple[Any, ...]
+    """The values of its first parameters, before the lowest number."""
+    between: tuple[Any, ...]
+    """Those between the lowest number and the one that all are below; then comes how many."""
+    low: int
+    high: int
+
+    def values(self, high: int, limit: int) -> tuple[Any, ...]:
+        """Return the values of its parameters, for instances below a number."""
+        return (*self.before, self.low, *self.between, high, limit)
+
+    @property
+    def keys(self) -> str:
+        """The same, for numbers alone."""
+        return _OPEN_KEYS if self.sql == OPEN else f"SELECT i.number {self.sql}"
+
+
 class SqlObserving:
     """Rows for faces; a store's rows derive from it."""
 
@@ -132,8 +157,8 @@ class SqlObserving:
     def page(self, query: Query, scan: int) -> Found:
         wanted, edges = list[Instance](), list[int]()
         where, values = self.filters(query)
-        for source, keys in self._sources(query):
-            found, edge = self._newest(source, keys, (where, values), query.limit + 1, scan)
+        for source in self._sources(query):
+            found, edge = self._newest(source, (where, values), query.limit + 1, scan)
             wanted += found
             edges += [] if edge is None else [edge]
         edge = max(edges, default=None)
@@ -143,27 +168,26 @@ class SqlObserving:
         return Found(tuple(wanted[: query.limit]), edge)
 
     def _newest(
-        self, source: str, keys: tuple[Any, ...], fitting: tuple[str, list[Any]], limit: int, scan: int
+        self, source: Source, fitting: tuple[str, list[Any]], limit: int, scan: int
     ) -> tuple[list[Instance], int | None]:
         """Return the newest of a source that fit, and where looking ended; None when all was looked at, or enough found."""
         where, values = fitting
-        statement = f"""SELECT {_COLUMNS}, d.workflow_id, d.definition_hash FROM (SELECT {_COLUMNS} {source}) i
+        statement = f"""SELECT {_COLUMNS}, d.workflow_id, d.definition_hash FROM (SELECT {_COLUMNS} {source.sql}) i
             JOIN @definitions d ON d.number = i.definition WHERE {where} ORDER BY i.number DESC LIMIT ?"""
-        found, left, part = list[Instance](), scan, min(scan, max(_FIRST_LOOK, limit))
-        *fixed, low, high = keys
+        found, left, part, high = list[Instance](), scan, min(scan, max(_FIRST_LOOK, limit)), source.high
         while True:
-            rows = self.ask(statement, (*fixed, low, high, part, *values, limit - len(found)))
+            keys = source.values(high, part)
+            rows = self.ask(statement, (*keys, *values, limit - len(found)))
             found += map(_instance, rows)
             left -= part
             if len(found) >= limit:
                 return found, None
-            keys_only = _KEYS_ONLY.get(source, f"SELECT i.number {source}")
-            (count, last) = self.ask(EDGE.format(keys_only), (*fixed, low, high, part))[0]
+            (count, last) = self.ask(EDGE.format(source.keys), keys)[0]
             if count < part:
                 return found, None
             if left <= 0:
                 return found, last
-            high, part = last, min(left, 4 * part)
+            high, part = last, min(left, 4 * part, _MOST_LOOKED)
 
     def tally(self, query: Query, scan: int) -> Tallies:
         found, capped = list[Tally](), set[State]()
@@ -173,34 +197,37 @@ class SqlObserving:
                 continue
             one = msgspec.structs.replace(query, statuses=asked)
             where, values = self.filters(one)
-            for source, keys in self._sources(one):
+            left = scan
+            for source in self._sources(one):
                 statement = f"""SELECT i.status, i.definition, sum(CASE WHEN {where} THEN 1 ELSE 0 END), count(*)
-                    FROM (SELECT {_COLUMNS} {source}) i JOIN @definitions d ON d.number = i.definition
+                    FROM (SELECT {_FACTS} {source.sql}) i JOIN @definitions d ON d.number = i.definition
                     GROUP BY i.status, i.definition"""
-                rows = self.ask(statement, (*values, *keys, scan))
+                rows = self.ask(statement, (*values, *source.values(source.high, left)))
                 found += [Tally(State(row[0]), row[1], int(row[2])) for row in rows if row[2]]
-                if sum(row[3] for row in rows) >= scan:
+                left -= sum(row[3] for row in rows)
+                if left <= 0:
                     capped |= set(asked)
+                    break
         return Tallies(tuple(found), frozenset(capped))
 
-    def _sources(self, query: Query) -> list[tuple[str, tuple[Any, ...]]]:
-        """Return where to look, each with the values of its parameters but the limit."""
+    def _sources(self, query: Query) -> list[Source]:
+        """Return where to look."""
         low = 0 if query.created_after is None else max(0, number_of(query.created_after - _DAY))
         high = _HIGH if query.created_before is None else number_of(query.created_before + _DAY)
         high = high if query.below is None else min(high, query.below)
-        bounds = low, high
         if query.id_prefix:
             span = query.id_prefix, after_prefix(query.id_prefix)
             if self.ask(HOW_MANY_PREFIXED, span)[0][0] <= _FEW:
-                return [(PREFIXED, (*span, *bounds))]
+                return [Source(PREFIXED, span, (), low, high)]
         wanted = None if query.statuses is None else set(query.statuses)
         if wanted is not None and State.COMPLETED not in wanted:
             kinds = ((OPEN, set(UNFINISHED)), (FAILED, {State.FAILED}), (CANCELLED, {State.CANCELLED}))
-            return [(source, bounds) for source, statuses in kinds if statuses & wanted]
+            return [Source(sql, (), (), low, high) for sql, statuses in kinds if statuses & wanted]
         if query.workflow_id is not None:
-            rows = self.ask("SELECT number FROM @definitions WHERE workflow_id = ?", (query.workflow_id,))
-            return [(OF_DEFINITION, (row[0], *bounds)) for row in rows]
-        return [(ALL, bounds)]
+            numbers = "SELECT number FROM @definitions WHERE workflow_id = ? ORDER BY number DESC"
+            rows = self.ask(numbers, (query.workflow_id,))
+            return [_of_definition(row[0], low, high) for row in rows]
+        return [Source(ALL, (), (), low, high)]
 
     def definitions(self) -> list[Known]:
         rows = self.ask("SELECT number, workflow_id, definition_hash FROM @definitions ORDER BY number")
@@ -215,8 +242,8 @@ class SqlObserving:
         return msgspec.json.decode(rows[0][1], type=dict[str, int]) if rows else {}
 
     def endings(self, definition: int, limit: int) -> list[Ended]:
-        statement = f"SELECT i.status, i.created_at, i.updated_at {OF_DEFINITION}"
-        rows = self.ask(statement, (definition, 0, _HIGH, limit))
+        source = _of_definition(definition, 0, _HIGH)
+        rows = self.ask(f"SELECT i.status, i.created_at, i.updated_at {source.sql}", source.values(_HIGH, limit))
         return [
             Ended(State(row[0]), row[1], row[2]) for row in rows if row[0] in TERMINAL and row[0] != State.CANCELLED
         ]
@@ -339,6 +366,10 @@ class SqlObserving:
     def engine_faults(self) -> list[str]:
         """Return what the database itself finds wrong."""
         return []
+
+
+def _of_definition(number: int, low: int, high: int) -> Source:
+    return Source(OF_DEFINITION, (number,), (number,), low, high)
 
 
 def after_prefix(prefix: str) -> str:

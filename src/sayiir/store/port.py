@@ -113,7 +113,7 @@ class Store(Protocol):
         ...
 
     def claim_due(
-        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True,
+        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, beside: int = 0,
         before: int | None = None,
     ) -> Due:
         """Claim tokens that may move now, the most urgent first.
@@ -123,7 +123,7 @@ class Store(Protocol):
             limit: how many at most.
             aging: seconds of waiting that make up for one step of priority.
             max_crashes: a task that took its process with it so often ends its instance as failed.
-            suspects: whether a token whose process died may be among them; never more than one.
+            beside: the most crashes of any token that the caller has in hand; what it may not have beside that is left out.
             before: only what comes before this place in the order, which is (time since when + priority × aging).
         """
         ...

@@ -23,7 +23,7 @@ MAX_CRASHES = 3
 """How often a task may take its process with it."""
 
 
-class Instance(msgspec.Struct):
+class Instance(msgspec.Struct, gc=False):
     """One execution of a workflow, as stored."""
 
     number: int
@@ -50,7 +50,7 @@ class Instance(msgspec.Struct):
     trace: str | None = None  # the trace context (W3C traceparent) of its submit, where that was traced
 
 
-class Token(msgspec.Struct):
+class Token(msgspec.Struct, gc=False):
     """A position of control, as stored; only unfinished instances have tokens."""
 
     instance: int
@@ -89,7 +89,7 @@ class Token(msgspec.Struct):
         self.crashes, self.keys = position.crashes, position.keys
 
 
-class Signal(msgspec.Struct, frozen=True):
+class Signal(msgspec.Struct, frozen=True, gc=False):
     """A buffered message."""
 
     id: int
@@ -106,7 +106,7 @@ class Fence(msgspec.Struct, frozen=True, gc=False):
     epoch: int
 
 
-class Claim(msgspec.Struct, frozen=True):
+class Claim(msgspec.Struct, frozen=True, gc=False):
     """A token that the caller may move now, and why it may."""
 
     fence: Fence
@@ -119,7 +119,7 @@ class Claim(msgspec.Struct, frozen=True):
     """Since when the token stood there."""
 
 
-class Lane(msgspec.Struct, frozen=True):
+class Lane(msgspec.Struct, frozen=True, gc=False):
     """The tokens of one definition that ask for the same tags: where a worker looks for work."""
 
     definition: int
@@ -127,7 +127,7 @@ class Lane(msgspec.Struct, frozen=True):
     tags: str
 
 
-class NewInstance(msgspec.Struct, frozen=True):
+class NewInstance(msgspec.Struct, frozen=True, gc=False):
     """What `create` stores."""
 
     instance_id: str
@@ -140,7 +140,7 @@ class NewInstance(msgspec.Struct, frozen=True):
     trace: str | None = None
 
 
-class Created(msgspec.Struct, frozen=True):
+class Created(msgspec.Struct, frozen=True, gc=False):
     """The answer of `create`: the instance, whether it is new, and the main token's claim if one was asked for."""
 
     instance: Instance
@@ -148,7 +148,7 @@ class Created(msgspec.Struct, frozen=True):
     claim: Claim | None = None
 
 
-class Claimed(msgspec.Struct, frozen=True):
+class Claimed(msgspec.Struct, frozen=True, gc=False):
     """The answer of `claim`."""
 
     instance: Instance
@@ -159,14 +159,14 @@ class Claimed(msgspec.Struct, frozen=True):
     """When the next parked token may move, if a time decides it."""
 
 
-class Work(msgspec.Struct, frozen=True):
+class Work(msgspec.Struct, frozen=True, gc=False):
     """A token that a worker got, and the instance it belongs to, without its input."""
 
     instance: Instance
     claim: Claim
 
 
-class Due(msgspec.Struct, frozen=True):
+class Due(msgspec.Struct, frozen=True, gc=False):
     """The answer of `claim_due`."""
 
     works: tuple[Work, ...]
@@ -174,7 +174,7 @@ class Due(msgspec.Struct, frozen=True):
     """When the next token of these lanes may move, if a time decides it."""
 
 
-class Query(msgspec.Struct, frozen=True):
+class Query(msgspec.Struct, frozen=True, gc=False):
     """What `find` looks for; None means whatever it is."""
 
     statuses: tuple[State, ...] | None = None
@@ -188,7 +188,7 @@ class Query(msgspec.Struct, frozen=True):
     """Only instances with a smaller number: where the page before ended."""
 
 
-class Moved(msgspec.Struct, frozen=True):
+class Moved(msgspec.Struct, frozen=True, gc=False):
     """The answer of `checkpoint`.
 
     `continue`: the token is still the caller's. `signal`: likewise, and the awaited signal is here. `parked`: released
@@ -216,7 +216,7 @@ class Order(msgspec.Struct, frozen=True, gc=False):
     consume: Signal | None = None
 
 
-class Beat(msgspec.Struct, frozen=True):
+class Beat(msgspec.Struct, frozen=True, gc=False):
     """What a heartbeat learned about one claim."""
 
     fence: Fence
@@ -224,7 +224,7 @@ class Beat(msgspec.Struct, frozen=True):
     request: Literal["cancel", "pause"] | None = None
 
 
-class View(msgspec.Struct, frozen=True):
+class View(msgspec.Struct, frozen=True, gc=False):
     """An instance with its unfinished tokens, and its output when it has one."""
 
     instance: Instance
@@ -232,7 +232,7 @@ class View(msgspec.Struct, frozen=True):
     output: bytes | None = None
 
 
-class Restart(msgspec.Struct, frozen=True):
+class Restart(msgspec.Struct, frozen=True, gc=False):
     """What a retry does: the tokens to live again, the records that no longer count, and perhaps a new value."""
 
     tokens: tuple[Token, ...]
@@ -240,7 +240,7 @@ class Restart(msgspec.Struct, frozen=True):
     record: Record | None = None
 
 
-class Pending(msgspec.Struct, frozen=True):
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """What a database lacks of this release's schema."""
 
     newest: int

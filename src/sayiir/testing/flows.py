@@ -35,11 +35,12 @@ class HiccupError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A task: what it does by `salt`, and in how many attempts it fails first (9: in all)."""
+    """A task: what it does by `salt`, in how many attempts it fails first (9: in all), and what its worker must have."""
 
     salt: int
     is_async: bool = False
     failures: int = 0
+    tag: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +153,7 @@ def _task(
     is_async: bool = False,
     failures: int = 0,
     moment: float = MOMENT_SECS,
+    tag: str = "",
 ) -> Callable[[Any], Any]:
     def checked(value: Any) -> Any:
         context = get_task_context()
@@ -163,7 +165,7 @@ def _task(
         return checked(value)
 
     retries = RetryPolicy(min(failures, MAX_RETRIES), moment, 2.0) if failures else None
-    return task(name=name, retries=retries)(coroutine if is_async else checked)
+    return task(name=name, retries=retries, tags=[tag] if tag else None)(coroutine if is_async else checked)
 
 
 # --- building -----------------------------------------------------------------------------------------------------
@@ -206,7 +208,7 @@ def _body(turns: int, path: str, value: Any) -> Any:
 
 def _step(step: Step, path: str, moment: float) -> Callable[[Any], Any]:
     function = functools.partial(_mixed, step.salt)
-    return _task(function, path, is_async=step.is_async, failures=step.failures, moment=moment)
+    return _task(function, path, is_async=step.is_async, failures=step.failures, moment=moment, tag=step.tag)
 
 
 def _mixed(salt: int, value: Any) -> Any:

@@ -177,10 +177,10 @@ class StubService:
     def logs(self, access: Any, instance_id: str, *, node_id: str | None = None, limit: int = 500) -> tuple[LogLine, ...]:
         return tuple(LogLine(ago(seconds=60 - i), ("INFO", "WARNING", "ERROR")[i % 3], self.t("charge"), 1, self.t("shop.bank"), self.t(f"asked the bank, answer {i}")) for i in range(8))
 
-    def graph_svg(self, access: Any, instance_id: str | None = None, *, workflow_id: str | None = None, definition_hash: str | None = None) -> str:
+    def graph_svg(self, access: Any, instance_id: str | None = None, *, workflow_id: str | None = None, definition_hash: str | None = None, shown: Any = None, standalone: bool = True) -> str:
         graph = flow((self.word or "order").replace("\0", "")).graph
-        states = {n.node_id: NodeState(n.status, n.detail) for n in StubService().node_views()} if instance_id else None
-        return draw(layout(graph, states), graph.name, standalone=False)
+        states = {n.node_id: NodeState(n.status, n.detail) for n in StubService().node_views()} if shown else None
+        return draw(layout(graph, states), graph.name, standalone=standalone)
 
     def workflows(self, access: Any) -> tuple[WorkflowRow, ...]:
         return tuple(self.workflow(access, n) for n in ("order", "invoice", "etl-nightly"))

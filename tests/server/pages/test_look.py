@@ -41,7 +41,7 @@ class Large(StubService):
         flow = Flow("large")
         for index in range(2000):
             flow = flow.then(_step, name=f"node_{index}")
-        self.svg = picture(flow.build().graph, {})
+        self.svg = picture(flow.build().graph, {}, standalone=False)
 
     def graph_svg(self, access: Any, instance_id: str | None = None, **rest: Any) -> str:
         return self.svg

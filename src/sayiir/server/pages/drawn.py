@@ -25,9 +25,6 @@ def drawn(svg: str, zoom: str) -> dict[str, Any]:
     >>> drawn('<svg class="sy-pic" width="1000">', "")["least"]
     6
     """
-    # The page has the style sheet; one in the picture would be refused by its policy. No text of a user can look like it.
-    head, _, rest = svg.partition("<style>")
-    svg = head + rest.partition("</style>")[2] if rest else svg
     found = _WIDTH.search(svg)
     width = int(found[1]) if found else 0
     least = max((step for step in _STEPS if step * 100 <= width * _SMALLEST), default=0)

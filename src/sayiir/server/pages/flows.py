@@ -114,7 +114,7 @@ async def _show(kit: Kit, request: Request, values: dict[str, str], errors: dict
 async def _picture(kit: Kit, request: Request, name: str, version: str) -> dict[str, Any]:
     try:
         svg = await kit.call(
-            kit.service.graph_svg, kit.access_of(request), None, workflow_id=name, definition_hash=version
+            kit.service.graph_svg, kit.access_of(request), None, workflow_id=name, definition_hash=version, standalone=False
         )
     except WorkflowError as error:
         if getattr(error, "code", "") == "backend_error":

@@ -43,7 +43,7 @@ async def instance(kit: Kit, request: Request) -> Response:
     tab = request.query_params.get("tab", "graph")
     tab = tab if tab in TABS else "graph"
     shown, node, audit, views = await asyncio.gather(
-        _tab(kit, request, tab, instance_id),
+        _tab(kit, request, tab, view),
         _node(kit, access, instance_id, request.query_params.get("node", "")),
         _audit(kit, access, instance_id),
         kit.views(request),
@@ -66,8 +66,8 @@ async def instance(kit: Kit, request: Request) -> Response:
     )
 
 
-async def _tab(kit: Kit, request: Request, tab: str, instance_id: str) -> dict[str, Any]:
-    access = kit.access_of(request)
+async def _tab(kit: Kit, request: Request, tab: str, view: InstanceView) -> dict[str, Any]:
+    access, instance_id = kit.access_of(request), view.row.instance_id
     match tab:
         case "timeline":
             attempts = await kit.call(kit.service.attempts, access, instance_id)
@@ -75,7 +75,7 @@ async def _tab(kit: Kit, request: Request, tab: str, instance_id: str) -> dict[s
         case "logs":
             return {"logs": await kit.call(kit.service.logs, access, instance_id)}
         case "graph":
-            svg = await kit.call(kit.service.graph_svg, access, instance_id)
+            svg = await kit.call(kit.service.graph_svg, access, shown=view, standalone=False)
             return drawn(svg, request.query_params.get("zoom", ""))
         case _:
             return {}

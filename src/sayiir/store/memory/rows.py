@@ -170,24 +170,24 @@ class MemoryRows(MemoryObserving):
         return None  # the general way is as quick here
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
         found: list[Token] = []
         for lane in lanes:
             for priority in PRIORITIES:
                 latest = now if before is None else min(now, before - round(priority * aging * MICROS) - 1)
-                found += self._front((lane.definition, lane.tags, priority), latest, limit, suspects)
+                found += self._front((lane.definition, lane.tags, priority), latest, limit, most)
         found.sort(key=lambda token: ((token.wake_at or 0) + token.priority * aging * MICROS, token.instance, token.number))
         return found[:limit]
 
-    def _front(self, place: tuple[int, str, int], now: int, limit: int, suspects: bool) -> list[Token]:
+    def _front(self, place: tuple[int, str, int], now: int, limit: int, most: int) -> list[Token]:
         line, found, met = self._lines.get(place, []), list[Token](), list[tuple[int, int, int]]()
         while line and line[0][0] <= now and len(found) < limit:
             entry = heapq.heappop(line)
             token = self._standing(place, entry)
             if token is not None and entry not in met:
                 met.append(entry)
-                found += [token] if suspects or not token.crashes else []
+                found += [token] if token.crashes <= most else []
         for entry in met:  # whoever is taken leaves the line by that
             heapq.heappush(line, entry)
         return found
@@ -284,6 +284,12 @@ class MemoryRows(MemoryObserving):
 
     def beat(self, now: int) -> None:
         self._beat_at = now
+
+    def be_there(self) -> None:
+        """Nothing to do: nobody is called dead here who lives."""
+
+    def hold_owner(self, owner: int) -> bool:
+        return True
 
     def drop_owner(self, owner: int) -> None:
         pass

@@ -25,7 +25,7 @@ from sayiir.store.columns import raw
 from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
 from sayiir.store.postgres.links import REMEMBER_SECS, Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
-from sayiir.store.postgres.rows import MOMENT_SECS, NEVER, PostgresRows, Shared, lanes_text
+from sayiir.store.postgres.rows import MOMENT, MOMENT_SECS, NEVER, PostgresRows, Shared, lanes_text
 from sayiir.store.scripts.basis import GRACE
 
 _TIDY_SECS = 600.0
@@ -64,22 +64,22 @@ class Claims:
         self._names: dict[int, tuple[str, str]] = {}
 
     def due(
-        self, lanes: list[Lane], limit: int, aging: float, suspects: bool, before: int | None
-    ) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
+        self, lanes: list[Lane], limit: int, aging: float, most: int, before: int | None
+    ) -> tuple[dict[Key, Work | Unreadable | int], int | None]:
         """Claim the most urgent tokens.
 
         Returns:
-            Their keys, the most urgent first, with the work, or None where a token must be taken on its own; and when the
-            next token of these lanes may move, if no more may now.
+            Their keys, the most urgent first, with the work, or where a token must be taken on its own how many
+            processes died with it; and when the next token of these lanes may move, if no more may now.
         """
         length = int(self._shared.claim_ttl * MICROS)
         values: dict[str, Any] = {
-            "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
+            "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "most": most,
             "owner": self._shared.owner, "length": length, "grace": GRACE,
             "before": NEVER if before is None else before,
         }  # fmt: skip
 
-        def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | None], int | None]:
+        def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | int], int | None]:
             # No two claims are of the same length, so that a forgotten one can be found.
             own = values["length"] = length + 1 + next(self._lengths) % 1_000_000
             try:
@@ -87,7 +87,7 @@ class Claims:
                 next_at, now = rows[0][:2]
                 self._note_time(now)
                 found = {
-                    (row[2], row[3]): self._work(connection, row) if row[4] else None
+                    (row[2], row[3]): self._work(connection, row) if row[4] else int(row[10])
                     for row in rows if row[2] is not None
                 }  # fmt: skip
             except BaseException:
@@ -187,7 +187,7 @@ class Claims:
 
     def left_behind(self) -> tuple[bool, bool]:
         """Return whether an owner has fallen silent, and whether there are early signals, or it is time to tidy anyway."""
-        silent, early = self._ask(self._shared.sql.LEFT_BEHIND, (int(MOMENT_SECS * MICROS), MOMENT_SECS))
+        silent, early = self._ask(self._shared.sql.LEFT_BEHIND, (MOMENT, MOMENT_SECS))
         now = self._clock.monotonic()
         is_time = now >= self._tidy_at
         if is_time:

@@ -79,13 +79,22 @@ class Creation:
     def many(self, news: list[NewInstance], definitions: dict[str, int]) -> list[Created] | None:
         """Store many instances in one statement; None, and nothing stored, when an id is taken."""
         numbered = [(self._shared.numbers.next(), new) for new in news]
-        rows = as_json([_row(number, new, definitions) for number, new in numbered])
+        kinds: dict[Any, tuple[str, list[dict[str, Any]]]] = {}
+        for number, new in numbered:
+            key = new.definition.definition_hash, new.position.node, new.metadata, new.priority, new.trace
+            if key not in kinds:
+                kinds[key] = _kind(new, definitions), []
+            kinds[key][1].append({"number": number, "id": new.instance_id, "input": stored_text(new.input)})
+        groups = [(kind, as_json(rows), len(rows)) for kind, rows in kinds.values()]
 
         def create(connection: Connected, _: int) -> int:
-            made = connection.execute(self._shared.sql.HOT_CREATE_MANY, (rows,)).fetchall()
-            if len(made) < len(news):
-                raise _TakenError
-            return int(made[0][0])
+            created_at = 0
+            for kind, rows, count in groups:
+                made, moment = connection.execute(self._shared.sql.HOT_CREATE_MANY, (kind, rows)).fetchone() or (0, 0)
+                if made < count:
+                    raise _TakenError
+                created_at = created_at or int(moment)
+            return created_at
 
         try:
             created_at = self._links.transact(create)
@@ -110,14 +119,14 @@ def _state(new: NewInstance) -> str:
     return "ready" if new.is_task else "standing"
 
 
-def _row(number: int, new: NewInstance, definitions: dict[str, int]) -> dict[str, Any]:
+def _kind(new: NewInstance, definitions: dict[str, int]) -> str:
+    """Return what instances of one submit have in common."""
     priority, tags = _place(new)
-    row: dict[str, Any] = {} if new.trace is None else {"trace": new.trace}
-    return row | {
-        "number": number, "id": new.instance_id, "definition": definitions[new.definition.definition_hash],
-        "input": stored_text(new.input), "metadata": stored_text(new.metadata), "given": new.priority, "state": _state(new),
-        "node": new.position.node, "tags": tags, "priority": priority,
-    }  # fmt: skip
+    number = definitions[new.definition.definition_hash]
+    return as_json({
+        "definition": number, "metadata": stored_text(new.metadata), "given": new.priority, "state": _state(new),
+        "node": new.position.node, "tags": tags, "priority": priority, "trace": new.trace,
+    })  # fmt: skip
 
 
 def _created(new: NewInstance, number: int, definition: int, created_at: int, *, claim: bool) -> Created:

@@ -43,7 +43,7 @@ class RemoteHints(Hints):
         """Pass on what another process said."""
         if steering:
             self._steer_here()
-        super().notify()
+        self.nudge()
 
 
 class Teller:

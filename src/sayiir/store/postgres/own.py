@@ -13,6 +13,8 @@ from sayiir.errors import BackendError
 from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
 
 T = TypeVar("T")
+_SETTINGS = b"""SELECT set_config(name, value, false) FROM (VALUES ('plan_cache_mode', 'force_generic_plan'),
+    ('enable_seqscan', 'off'), ('enable_hashjoin', 'off'), ('enable_mergejoin', 'off')) AS s (name, value)"""
 
 
 class OwnConnection:
@@ -43,9 +45,9 @@ class OwnConnection:
 
     def _ready(self, connection: Connected) -> None:
         if not self._links.pooled:
-            # Plans are made once and kept: an index must serve when the tables have grown, too.
-            for name in ("enable_seqscan", "enable_hashjoin", "enable_mergejoin"):
-                connection.execute(f"SET {name} = off".encode(), prepare=False)
+            # Plans are made once and kept, and an index must serve when the tables have grown, too. Left to itself the
+            # server plans the longer statements anew each time, which takes three times as long as they do.
+            connection.execute(_SETTINGS, prepare=False)
 
     def drop(self) -> None:
         """Close the connection; the next use opens another."""
@@ -85,6 +87,6 @@ class OwnConnection:
             self.drop()
 
 
-def as_json(rows: list[dict[str, Any]]) -> str:
-    """Return rows as the JSON that the statements read."""
+def as_json(rows: list[dict[str, Any]] | dict[str, Any]) -> str:
+    """Return a row, or many, as the JSON that the statements read."""
     return msgspec.json.encode(rows).decode()

@@ -2,8 +2,9 @@
 
 One connection and one thread, apart from everything that users' tasks can keep busy. The lock is the session's, so a
 killed process is known dead as soon as its connection ends. A connection that breaks while the process lives is opened
-again at once; whoever sweeps gives it a moment before calling it dead. Behind a pooler there are neither session locks
-nor notices: its beats show that it lives, and it polls. Only the thread touches the connection.
+again at once; whoever sweeps gives it a moment before calling it dead. Each beat also tells whether somebody else seems to
+have died, so that nobody has to ask. Behind a pooler there are neither session locks nor notices: its beats show that it
+lives, and it polls. Only the thread touches the connection.
 """
 
 from __future__ import annotations
@@ -19,8 +20,14 @@ import psycopg
 
 from sayiir.store.postgres.links import Connected, Links, Patience
 from sayiir.store.postgres.notices import RemoteHints, notices
+from sayiir.store.postgres.rows import MOMENT, MOMENT_SECS, SILENT_SECS, Shared
+from sayiir.store.scripts.basis import MICROS
 
-BEAT_SECS = 0.75
+BEAT_SECS = 0.35
+# The server's side, which else would hold the lock of a host that is gone for two hours.
+_SESSION = """SET synchronous_commit = off; SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1;
+    SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000"""
+"""A beat need not wait for the disk."""
 
 
 class Presence:
@@ -29,25 +36,25 @@ class Presence:
     Args:
         links: where connections come from.
         hints: told what other processes say.
-        name: what the owner is called in timelines.
-        sql: the statements.
         channel: the channel of notices.
-        lock_class: the first half of the lock's key.
+        shared: what the store knows.
         listen: whether notices are wanted.
         on_beat: called after each beat that the database took.
     """
 
     def __init__(
-        self, links: Links, hints: RemoteHints, name: str, sql: Any, channel: str, lock_class: int, *, listen: bool,
+        self, links: Links, hints: RemoteHints, channel: str, shared: Shared, *, listen: bool,
         on_beat: Callable[[], None],
     ) -> None:  # fmt: skip
         self._on_beat = on_beat
         self._links = links
         self._hints = hints
-        self._name = name
-        self._sql = sql
+        self._name = shared.name
+        self._sql = shared.sql
+        self._shared = shared
+        shared.locked = not links.pooled
         self._channel = channel
-        self._lock_class = lock_class
+        self._settled_at = 0.0
         self.listening = listen and not links.pooled
         self._mutex = threading.Lock()
         self._ended = False
@@ -98,7 +105,8 @@ class Presence:
     def _show(self, connection: Connected, owner: int) -> None:
         """Take the lock and listen."""
         if not self._links.pooled:
-            key = self._lock_class, owner
+            connection.execute(_SESSION, prepare=False)
+            key = self._shared.lock_class, owner
             row = connection.execute("SELECT pg_try_advisory_lock(%s, %s)", key, prepare=False).fetchone()
             # False: the server has not noticed yet that our last session is gone. It shows us alive meanwhile.
             self._locked = bool(row and row[0])
@@ -126,14 +134,25 @@ class Presence:
     def _beat(self, connection: Connected) -> None:
         if not self._locked:
             self._show(connection, self.owner)
-        if not connection.execute(self._sql.KEEP_OWNER, (self.owner,)).rowcount:
+        values = {
+            "owner": self.owner, "moment": MOMENT, "silence": int(SILENT_SECS * MICROS),
+            "length": int(self._shared.claim_ttl * MICROS), "lock_class": self._shared.lock_class,
+        }  # fmt: skip
+        told = connection.execute(self._sql.KEEP_OWNER, values).fetchone()
+        if told is None:
             # Called dead, wrongly: its claims are others' now, but it may make new ones.
             connection.execute(self._sql.ADD_OWNER_AGAIN, (self.owner, self._name, not self._links.pooled))
+        elif told[0]:
+            self._hints.alarm()
+
+    def is_settled(self) -> bool:
+        """Return whether this session is old enough to call others dead: they may all have lost theirs, as this one did."""
+        return self._links.clock.monotonic() >= self._settled_at
 
     def _hear(self, connection: Connected) -> None:
         """Listen until it is time for the next beat."""
         clock = self._links.clock
-        until = clock.monotonic() + BEAT_SECS
+        until = clock.monotonic() + BEAT_SECS * (0.9 + clock.chance() / 5)
         while not self._ended and (left := until - clock.monotonic()) > 0:
             select.select([connection.fileno(), self._ear], [], [], left)
             for process, payload in notices(connection):
@@ -146,6 +165,7 @@ class Presence:
 
     def _return(self) -> Connected:
         connection = self._links.connect(lambda new: self._show(new, self.owner))
+        self._settled_at = self._links.clock.monotonic() + MOMENT_SECS
         self._hints.heard(steering=True)  # whatever was said meanwhile was not heard
         return connection
 

@@ -28,8 +28,9 @@ from sayiir.store.scripts.rows import Census, Owner
 from sayiir.store.scripts.steer import wake_for
 from sayiir.store.scripts.work import spoil
 
-MOMENT_SECS = 1.25
-"""How long after its last beat an owner is not called dead by those who sweep."""
+MOMENT_SECS = 0.85
+"""How long after its last beat an owner is not called dead: a beat, and the time to open another connection."""
+MOMENT = int(MOMENT_SECS * MICROS)
 NEVER = 1 << 62
 """After every place in the order of claims."""
 SILENT_SECS = 15.0
@@ -61,6 +62,8 @@ class Shared(msgspec.Struct):
     numbers: Numbers
     owner: int = 0
     claim_ttl: float = CLAIM_TTL
+    locked: bool = True
+    """Whether owners hold locks: not behind a pooler."""
 
 
 class PostgresRows(PostgresObserving):
@@ -82,6 +85,7 @@ class PostgresRows(PostgresObserving):
         self._lock = shared.sql.LOCK if write else b""
         self.owner = shared.owner
         self.claim_ttl = shared.claim_ttl
+        self._routings: dict[int, Routing] = {}
         self.met = False
         """Whether the instance asked for last was there."""
 
@@ -185,7 +189,10 @@ class PostgresRows(PostgresObserving):
         return int(row[0])
 
     def routing(self, definition: int) -> Routing:
-        return msgspec.json.decode(self._one(self._sql.ROUTING, (definition,))[0], type=Routing)
+        if definition not in self._routings:  # a fork asks for each of its branches
+            found = self._one(self._sql.ROUTING, (definition,))
+            self._routings[definition] = msgspec.json.decode(found[0], type=Routing)
+        return self._routings[definition]
 
     def lanes(self, definition: int) -> list[Lane]:
         definition_hash, lanes = self._one(self._sql.LANES, (definition,))
@@ -233,9 +240,9 @@ class PostgresRows(PostgresObserving):
         self._do(self._sql.MARK_TOKENS, (requested, number))
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
-        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, suspects, before, self.owner))
+        keys = self._all(self._sql.DUE, due_values(lanes, now, limit, aging, most, before, self.owner))
         found = [self._readable(instance, number) for instance, number in keys]
         return [token for token in found if token is not None and token.wake_at is not None and token.wake_at <= now]
 
@@ -309,7 +316,7 @@ class PostgresRows(PostgresObserving):
 
     def owners(self) -> list[Owner]:
         # One whose connection broke a moment ago may be opening another: asked for again a moment later.
-        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - int(MOMENT_SECS * MICROS), MOMENT_SECS))]
+        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - MOMENT, MOMENT_SECS))]
 
     def owned(self, owner: int) -> list[Token]:
         keys = self._all(self._sql.OWNED, (owner,))
@@ -326,6 +333,14 @@ class PostgresRows(PostgresObserving):
 
     def beat(self, now: int) -> None:
         self._do(self._sql.BEAT, (now, self.owner))
+
+    def be_there(self) -> None:
+        """See to it that this owner is one of those that are swept up after, until the transaction has ended."""
+        while self._one(self._sql.BE_THERE, (self.owner,)) is None:  # called dead, wrongly, and not yet back
+            self._do(self._sql.ADD_OWNER_AGAIN, (self.owner, self._shared.name, self._shared.locked))
+
+    def hold_owner(self, owner: int) -> bool:
+        return self._one(self._sql.HOLD_OWNER, (owner,)) is not None
 
     def drop_owner(self, owner: int) -> None:
         self._do(self._sql.DROP_OWNER, (owner,))
@@ -347,11 +362,11 @@ def lanes_text(lanes: list[Lane]) -> str:
 
 
 def due_values(
-    lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None, owner: int
+    lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None, owner: int
 ) -> dict[str, Any]:
     """Return what DUE takes."""
     return {
-        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "suspects": suspects,
+        "lanes": lanes_text(lanes), "now": now, "limit": limit, "aging": int(aging * MICROS), "most": most,
         "owner": owner, "grace": GRACE, "before": NEVER if before is None else before,
     }  # fmt: skip
 

@@ -88,7 +88,7 @@ DUE = """SELECT d.instance, d.number FROM json_to_recordset(%(lanes)s) AS l (def
     CROSS JOIN generate_series(1, 5) AS p (priority) CROSS JOIN LATERAL (
         SELECT instance, number, wake_at FROM @tokens
         WHERE definition = l.definition AND tags = l.tags AND priority = p.priority AND wake_at <= %(now)s
-        AND wake_at < %(before)s::bigint - p.priority * %(aging)s AND (crashes = 0 OR %(suspects)s)
+        AND wake_at < %(before)s::bigint - p.priority * %(aging)s AND crashes <= %(most)s
         AND (avoid IS NULL OR avoid <> %(owner)s OR wake_at <= %(now)s - %(grace)s)
         ORDER BY wake_at LIMIT %(limit)s) d
     ORDER BY d.wake_at + p.priority * %(aging)s, d.instance, d.number LIMIT %(limit)s"""
@@ -128,7 +128,7 @@ DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
 
 # Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
 OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s
-    AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'"""
+    AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second' ORDER BY owner"""
 # Whether there is anything to sweep up: most often not.
 LEFT_BEHIND = """SELECT EXISTS (SELECT 1 FROM @owners WHERE beat_at < @clock_micros() - %s
         AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'),
@@ -139,8 +139,20 @@ ADD_OWNER = """INSERT INTO @owners (name, started_at, beat_at, locked)
 ADD_OWNER_AGAIN = """INSERT INTO @owners (owner, name, started_at, beat_at, locked)
     VALUES (%s, %s, @clock_micros(), @clock_micros(), %s) ON CONFLICT DO NOTHING"""
 COMPANY = "SELECT EXISTS (SELECT 1 FROM @owners WHERE owner <> %s AND beat_at > %s)"
-KEEP_OWNER = "UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %s"
+# A beat, and whether there is something to sweep up: an owner that is silent and holds no lock, or one whose claims have all
+# run out. The lock is tried last, for few. Not one's own: whoever holds a lock gets it again.
+KEEP_OWNER = """UPDATE @owners SET beat_at = @clock_micros() WHERE owner = %(owner)s RETURNING EXISTS (
+        SELECT 1 FROM @owners o WHERE o.owner <> %(owner)s AND CASE
+            WHEN o.beat_at >= @clock_micros() - %(moment)s::bigint THEN false
+            WHEN o.beat_at < @clock_micros() - %(length)s::bigint THEN true
+            WHEN o.locked THEN pg_try_advisory_xact_lock_shared(%(lock_class)s::integer, o.owner)
+            ELSE o.beat_at < @clock_micros() - %(silence)s::bigint END)
+    OR EXISTS (SELECT 1 FROM @signals WHERE early)"""
 BEAT = "UPDATE @owners SET beat_at = %s WHERE owner = %s"
+# Who claims has its owner's row for so long, and who sweeps has it first: so nothing is claimed for an owner that has been
+# swept up after, and whom nobody will sweep up after again.
+BE_THERE = "SELECT 1 FROM @owners WHERE owner = %s FOR KEY SHARE"
+HOLD_OWNER = "SELECT 1 FROM @owners WHERE owner = %s FOR UPDATE"
 DROP_OWNER = "DELETE FROM @owners WHERE owner = %s"
 # Shared, so that two who ask at once do not take each other for the owner.
 ALIVE = """SELECT locked, CASE WHEN locked THEN NOT pg_try_advisory_xact_lock_shared(%s, owner)
@@ -264,32 +276,34 @@ LANDED_END = """SELECT number, instance_id, definition, created_at, updated_at, 
 HOT_CREATE = f"""WITH made AS (INSERT INTO @instances
         (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
         SELECT $1::bigint, $2::text, $3::integer, 'in_progress', $4::text, now, now, $5::text, $6::smallint, $14::text
-        FROM {_ONCE}
+        FROM {_ONCE} WHERE $9::integer IS NULL OR EXISTS (SELECT 1 FROM @owners WHERE owner = $9::integer FOR KEY SHARE)
         ON CONFLICT DO NOTHING RETURNING number, definition, created_at)
     INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, owner, epoch, until,
         moved_at, definition, tags, priority, wake_at)
     SELECT number, 0, $7::text, $8::text, 0, 0, 1, 1, 0, $9::integer, $10::bigint, created_at + $11::bigint, created_at,
         definition, $12::text, $13::smallint, CASE WHEN $9::integer IS NULL THEN created_at END
     FROM made RETURNING moved_at"""
-HOT_CREATE_MANY = f"""WITH g AS (SELECT * FROM json_to_recordset(%s::json) AS g (number bigint, id text,
-        definition integer, input text, metadata text, given smallint, state text, node text, tags text,
-        priority smallint, trace text)),
+# Of many instances only what differs travels for each, and is read by the server for each.
+HOT_CREATE_MANY = f"""WITH s AS MATERIALIZED (SELECT * FROM json_to_record(%s::json) AS s (definition integer, metadata text,
+        given smallint, state text, node text, tags text, priority smallint, trace text)),
     made AS (INSERT INTO @instances
         (number, instance_id, definition, status, input, created_at, updated_at, metadata, priority, trace)
-        SELECT number, id, definition, 'in_progress', input, now, now, metadata, given, trace
-        FROM g CROSS JOIN {_ONCE} ORDER BY id ON CONFLICT DO NOTHING
-        RETURNING number, created_at)
-    INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, epoch, moved_at,
+        SELECT g.number, g.id, s.definition, 'in_progress', g.input, now, now, s.metadata, s.given, s.trace
+        FROM json_to_recordset(%s::json) AS g (number bigint, id text, input text) CROSS JOIN s CROSS JOIN {_ONCE}
+        ORDER BY g.id ON CONFLICT DO NOTHING RETURNING number, created_at),
+    placed AS (INSERT INTO @tokens (instance, number, state, node, ref, step, attempt, iteration, crashes, epoch, moved_at,
         definition, tags, priority, wake_at)
-    SELECT g.number, 0, g.state, g.node, 0, 0, 1, 1, 0, 0, made.created_at, g.definition, g.tags, g.priority,
-        made.created_at FROM made JOIN g ON g.number = made.number RETURNING moved_at"""
+        SELECT made.number, 0, s.state, s.node, 0, 0, 1, 1, 0, 0, made.created_at, s.definition, s.tags, s.priority,
+            made.created_at FROM made CROSS JOIN s RETURNING moved_at)
+    SELECT count(*), min(moved_at) FROM placed"""
 LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 # What may move now and its claim; and if that is all, when the next one may, which for a retry that is left to others is a
-# little later. One whose process died, or whose instance is locked, or of
-# which it cannot be told why it may move, is taken on its own: instances are locked after tokens here, and so without
-# waiting. Each of two workers that look at once gets tokens of its own. The length of a claim tells the claims of one
-# statement apart.
-HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
+# little later. One whose process died, or whose instance is locked, or of which it cannot be told why it may move, is
+# taken on its own: instances are locked after tokens here, and so without waiting. Each of two workers that look at once
+# gets tokens of its own. The length of a claim tells the claims of one statement apart. Nobody waits for the disk: a claim
+# that a crash of the server has swallowed was never made, and since an epoch is the time of its claim, the next one
+# cannot be taken for it (docs/adr/0018).
+HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config('synchronous_commit', 'off', true)),
     lanes AS MATERIALIZED (SELECT l.definition, l.tags, p.priority
         FROM json_to_recordset(%(lanes)s::json) AS l (definition integer, tags text)
         CROSS JOIN generate_series(1, 5) AS p (priority)),
@@ -298,25 +312,27 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
                 wake_at + l.priority * %(aging)s::bigint AS urgency FROM @tokens
             WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
             AND wake_at <= (SELECT now FROM c) AND wake_at < %(before)s::bigint - l.priority * %(aging)s::bigint
-            AND (crashes = 0 OR %(suspects)s::boolean)
+            AND crashes <= %(most)s::bigint
             AND (avoid IS NULL OR avoid <> %(owner)s::integer OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)
             ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d
         ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),
+    present AS MATERIALIZED (SELECT 1 FROM @owners WHERE owner = %(owner)s::integer AND EXISTS (SELECT 1 FROM found)
+        FOR KEY SHARE SKIP LOCKED),
     able AS MATERIALIZED (SELECT f.*, s.id, s.payload, s.sent_at, CASE
             WHEN f.crashes > 0 THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
             WHEN i.instance_id IS NULL THEN NULL
             WHEN f.state = 'waiting' THEN 'timer' WHEN f.state = 'backoff' THEN 'backoff'
             WHEN s.id IS NOT NULL AND (f.due_at IS NULL OR s.sent_at < f.due_at) THEN 'signal'
             WHEN f.due_at <= (SELECT now FROM c) THEN 'expired' END AS wake
-        FROM found f LEFT JOIN LATERAL (SELECT instance_id FROM @instances
+        FROM present CROSS JOIN found f LEFT JOIN LATERAL (SELECT instance_id FROM @instances
             WHERE f.crashes = 0 AND f.state NOT IN ('ready', 'standing') AND number = f.instance AND request IS NULL
             AND status IN ('in_progress', 'waiting', 'awaiting_signal') FOR NO KEY UPDATE SKIP LOCKED) i ON true
         LEFT JOIN LATERAL (SELECT id, payload, sent_at FROM @signals WHERE f.state = 'awaiting'
             AND instance_id = i.instance_id AND name = f.signal AND consumed_at IS NULL ORDER BY id LIMIT 1) s ON true),
     roused AS (UPDATE @instances SET status = 'in_progress', updated_at = (SELECT now FROM c) WHERE status <> 'in_progress'
         AND number IN (SELECT instance FROM able WHERE wake IN ('timer', 'backoff', 'signal', 'expired'))),
-    taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint, epoch = t.epoch + 1,
-        moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
+    taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint,
+        epoch = greatest(t.epoch + 1, c.now), moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
         WHERE a.wake IS NOT NULL AND t.instance = a.instance AND t.number = a.number
         RETURNING t.instance, t.number, a.urgency, a.moved_at, t.epoch, a.wake, t.node, t.ref, t.step, t.attempt,
             t.iteration, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
@@ -339,8 +355,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
         WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
-        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
+        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, crashes, NULL, NULL, NULL, NULL, NULL,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
     ORDER BY w.urgency, w.instance, w.number"""
 # Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
 FORGOTTEN = """SELECT instance, number, epoch FROM @tokens

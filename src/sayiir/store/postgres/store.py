@@ -82,6 +82,8 @@ class PostgresBackend(ScriptedStore):
 
     name = "postgres"
 
+    sweep_secs = 5.0  # the beats alarm those who sweep
+
     def __init__(
         self,
         url: str,
@@ -137,8 +139,7 @@ class PostgresBackend(ScriptedStore):
             self.hints.teller = Teller(self._links, channel)
         self._claims = Claims(self._links, self._shared, self._note_time)
         self._presence = Presence(
-            self._links, self.hints, self.worker_name, self._shared.sql, channel, lock_class, listen=listen,
-            on_beat=self._claims.give_back_beside,
+            self._links, self.hints, channel, self._shared, listen=listen, on_beat=self._claims.give_back_beside,
         )  # fmt: skip
         self._hot = HotWrites(self._links, self._shared)
         self._creation = Creation(self._links, self._shared, self._claims.give_back_later)
@@ -264,24 +265,27 @@ class PostgresBackend(ScriptedStore):
             raise
 
     def claim_due(
-        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, suspects: bool = True,
+        self, lanes: list[Lane], limit: int, *, aging: float, max_crashes: int = MAX_CRASHES, beside: int = 0,
         before: int | None = None,
     ) -> Due:
         """Claim what may move now, of all instances (see the port)."""
         self._present()
-        found, next_at = self._claims.due(lanes, limit, aging, suspects, before)
+        most = scripts.most_crashes(beside, max_crashes)
+        found, next_at = self._claims.due(lanes, limit, aging, most, before)
+        crashes = {key: work for key, work in found.items() if isinstance(work, int)}
+        hard = {key: crashes[key] for key in scripts.together(crashes, max_crashes)}
         try:
-            if hard := [key for key, work in found.items() if work is None]:
+            if hard:
                 # In one transaction, so that none is claimed if its answer is lost.
                 for taken in self._write(lambda rows: scripts.claim_these(rows, hard, max_crashes)):
                     found[taken.claim.fence.instance, taken.claim.fence.token] = taken
             for work in found.values():
                 if isinstance(work, Unreadable):
                     self._write(lambda rows, bad=work: scripts.give_up(rows, bad.fence, bad.error))  # type: ignore[misc]
-            if hard:  # one that was not to be claimed may have to be looked at again
+            if crashes:  # one that was not to be claimed may have to be looked at again
                 next_at = self._read(lambda rows: rows.next_wake(lanes))
         except BaseException:
-            self._claims.give_back_later(fence_of(work) for work in found.values() if work is not None)
+            self._claims.give_back_later(fence_of(work) for work in found.values() if not isinstance(work, int))
             raise
         return Due(tuple(work for work in found.values() if isinstance(work, Work)), next_at)
 
@@ -350,7 +354,7 @@ class PostgresBackend(ScriptedStore):
         silent, untidy = self._claims.left_behind()
         if untidy and self._write(lambda rows: rows.tidy()):
             self.hints.notify()
-        return super().sweep(max_crashes=max_crashes) if silent else 0
+        return super().sweep(max_crashes=max_crashes) if silent and self._presence.is_settled() else 0
 
     def send_signal(self, instance_id: str, name: str, payload: bytes, dedup_key: str | None = None) -> bool:
         """Buffer a signal (see the port)."""

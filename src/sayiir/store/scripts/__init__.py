@@ -28,7 +28,7 @@ from sayiir.store.scripts.steer import (
     unpause,
     wake_for,
 )
-from sayiir.store.scripts.work import claim_due, claim_these, create_many, give_up, register, sweep
+from sayiir.store.scripts.work import claim_due, claim_these, create_many, give_up, most_crashes, register, sweep, together
 
 __all__ = [
     "Census",
@@ -45,6 +45,7 @@ __all__ = [
     "join",
     "load",
     "lost",
+    "most_crashes",
     "not_found",
     "output_at_hand",
     "purge",
@@ -56,6 +57,7 @@ __all__ = [
     "send_signal",
     "settle",
     "sweep",
+    "together",
     "unpause",
     "wake_for",
 ]

@@ -136,7 +136,7 @@ def _park_await(rows: Rows, instance: Instance, token: Token, awaited: Await, no
 
 
 def _fork(rows: Rows, instance: Instance, token: Token, fork: Fork, now: int, *, share: bool) -> Moved:
-    owner, until = token.owner, token.until
+    owner, until = rows.owner, token.until
     token.state = "joining"
     rest(rows, token, instance)
     rows.save_token(token)
@@ -159,7 +159,7 @@ def _fork(rows: Rows, instance: Instance, token: Token, fork: Fork, now: int, *,
 
 
 def _arrive(rows: Rows, instance: Instance, token: Token, arrive: Arrive, now: int, *, claim: bool = True) -> Moved:
-    owner, until = token.owner, token.until
+    owner, until = rows.owner, token.until
     token.state = "done"
     rest(rows, token, instance)
     rows.save_token(token)

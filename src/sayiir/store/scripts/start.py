@@ -27,6 +27,8 @@ from sayiir.store.scripts.rows import Rows
 def create(rows: Rows, new: NewInstance, policy: ConflictPolicy, *, claim: bool) -> Created:
     """Store a new instance, or answer by the policy."""
     now = rows.now()
+    if claim:
+        rows.be_there()
     while (instance := rows.add_instance(new, now)) is None:
         existing = rows.instance(new.instance_id)
         if existing is None:
@@ -65,6 +67,7 @@ def exists(instance_id: str, status: State) -> InstanceAlreadyExistsError:
 
 def claim(rows: Rows, instance_id: str, definition_hash: str, structure: str) -> Claimed:
     """Claim what can move."""
+    rows.be_there()
     instance = found(rows, instance_id)
     check_definition(rows, instance, definition_hash, structure)
     if instance.status in TERMINAL or instance.status is State.PAUSED:

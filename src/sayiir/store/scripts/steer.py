@@ -9,7 +9,7 @@ from typing import Literal
 from sayiir.core.lifecycle import TERMINAL, Event, State, next_state
 from sayiir.core.records import Record
 from sayiir.errors import BackendError, InvalidStateError
-from sayiir.store.columns import halted_tokens
+from sayiir.store.columns import fresh_epoch
 from sayiir.store.port import Beat, Fence, Instance, Restart, View
 from sayiir.store.scripts.basis import MICROS, found, held, is_running, obey, rest, rouse, settle
 from sayiir.store.scripts.rows import Rows
@@ -158,8 +158,7 @@ def retry(rows: Rows, instance_id: str, design: Callable[[Instance, list[Record]
     rows.supersede(instance.number, restart.superseded)
     if restart.record is not None:
         rows.add_records(instance.number, (restart.record,))
-    ended = halted_tokens(instance)
-    epoch = max((token.epoch for token in ended), default=0) + 1
+    epoch = fresh_epoch(instance)
     tokens = [copy(token) for token in restart.tokens]
     for token in tokens:
         # Whatever the design says: nobody holds them, and no fence of the earlier life fits again.

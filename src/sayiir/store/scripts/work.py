@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from typing import TypeAlias
 
 import msgspec
 
@@ -27,6 +28,10 @@ from sayiir.store.scripts.basis import (
 )
 from sayiir.store.scripts.rows import Owner, Rows
 from sayiir.store.scripts.start import awake_of, create, exists
+
+Key: TypeAlias = tuple[int, int]
+"""A token: the number of its instance and its own."""
+_ANY = (1 << 31) - 1
 
 
 def register(rows: Rows, definitions: list[Definition]) -> list[Lane]:
@@ -57,10 +62,41 @@ def _check_all(rows: Rows, news: list[NewInstance], policy: ConflictPolicy) -> N
         raise exists(twice, State.IN_PROGRESS)
 
 
-def claim_these(rows: Rows, keys: list[tuple[int, int]], max_crashes: int) -> list[Work]:
-    """Claim these tokens, as far as they may still move; of those whose process died one only."""
-    works, now, suspects = list[Work](), rows.now(), True
-    for number, token_number in sorted(keys):
+def last_chance(max_crashes: int) -> int:
+    """Return from how many crashes on a task is kept apart: one more would end its instance."""
+    return max(max_crashes - 1, 1)
+
+
+def most_crashes(beside: int, max_crashes: int) -> int:
+    """Return how many crashes a token may have at most that a worker takes beside what it has in hand."""
+    last = last_chance(max_crashes)
+    return 0 if beside >= last else last - 1 if beside else _ANY
+
+
+def together(crashes: dict[Key, int], max_crashes: int) -> list[Key]:
+    """Return which of these tokens, the most urgent first, a worker may take at once.
+
+    Who has died once or so with others is run beside others again, or all that a dead worker had in hand would wait for one
+    another. But before the crash that would be the last, each runs by itself, beside tasks only of which no process has
+    died: so it is the one that kills whose instance ends.
+    """
+    last = last_chance(max_crashes)
+    marked = any(0 < count < last for count in crashes.values())
+    kept, chosen = list[Key](), False
+    for key, count in crashes.items():
+        if last <= count < max_crashes:  # what has had its last chance is not run, but ended
+            if marked or chosen:
+                continue
+            chosen = True
+        kept.append(key)
+    return kept
+
+
+def claim_these(rows: Rows, crashes: dict[Key, int], max_crashes: int) -> list[Work]:
+    """Claim these tokens, as far as they may still move and no process has died with them meanwhile."""
+    works, now = list[Work](), rows.now()
+    rows.be_there()
+    for number, token_number in sorted(crashes):
         try:
             instance = rows.instance_by_number(number)
             token = None if instance is None else rows.token(number, token_number)
@@ -69,9 +105,8 @@ def claim_these(rows: Rows, keys: list[tuple[int, int]], max_crashes: int) -> li
             continue
         if instance is None or token is None or token.owner is not None or token.wake_at is None or token.wake_at > now:
             continue
-        if token.crashes and not suspects:
+        if token.crashes != crashes[number, token_number]:
             continue
-        suspects = suspects and not token.crashes
         work = _claim_one(rows, instance, token, max_crashes, now)
         works += [] if work is None else [work]
     return works
@@ -95,11 +130,14 @@ def spoil(rows: Rows, number: int, error: BackendError) -> None:
 
 
 def claim_due(
-    rows: Rows, lanes: list[Lane], limit: int, aging: float, max_crashes: int, suspects: bool, before: int | None
+    rows: Rows, lanes: list[Lane], limit: int, aging: float, max_crashes: int, beside: int, before: int | None
 ) -> Due:
     """Claim the most urgent tokens of these lanes."""
     now, works = rows.now(), list[Work]()
-    for token in rows.due(lanes, now, limit, aging, suspects, before):
+    due = rows.due(lanes, now, limit, aging, most_crashes(beside, max_crashes), before)
+    tokens = {(token.instance, token.number): token for token in due}
+    for key in together({key: token.crashes for key, token in tokens.items()}, max_crashes):
+        token = tokens[key]
         try:
             instance = rows.instance_by_number(token.instance)
         except BackendError as error:
@@ -108,11 +146,6 @@ def claim_due(
         assert instance is not None  # noqa: S101 -- a token never outlives its instance
         if instance.status in TERMINAL:
             continue  # a moment ago, by another token of it
-        if token.crashes:
-            if not suspects:
-                continue
-            # One at a time: which of several has killed their process nobody could tell.
-            suspects = False
         work = _claim_one(rows, instance, token, max_crashes, now)
         if work is not None:
             works.append(work)
@@ -151,18 +184,27 @@ def _claim_one(rows: Rows, instance: Instance, token: Token, max_crashes: int, n
 def sweep(rows: Rows, max_crashes: int) -> int:
     """Free the tokens of owners that died or fell silent."""
     now, freed = rows.now(), 0
-    for owner in rows.owners():
-        if owner.owner == rows.owner or _is_there(rows, owner, now):
-            continue
-        alive = rows.alive(owner.owner)
-        for found in rows.owned(owner.owner):
+    for owner, alive in _gone(rows, now):
+        for found in rows.owned(owner):
             # Looked at again: a request that took effect, or a quarantine, may have freed it with another one.
             token = rows.token(found.instance, found.number)
-            is_held = token is not None and token.owner == owner.owner
+            is_held = token is not None and token.owner == owner
             freed += _free(rows, token, max_crashes, now) if token is not None and is_held else 1
         if not alive:
-            rows.drop_owner(owner.owner)
+            rows.drop_owner(owner)
     return freed
+
+
+def _gone(rows: Rows, now: int) -> list[tuple[int, bool]]:
+    """Return who died or fell silent, and whether it is alive all the same; of the dead none can claim any more."""
+    found = []
+    for owner in rows.owners():
+        if owner.owner != rows.owner and not _is_there(rows, owner, now):
+            alive = rows.alive(owner.owner)
+            # Before any token, as those who claim do; and one that is not there any more was another's to sweep up after.
+            if alive or rows.hold_owner(owner.owner):
+                found.append((owner.owner, alive))
+    return found
 
 
 def _is_there(rows: Rows, owner: Owner, now: int) -> bool:

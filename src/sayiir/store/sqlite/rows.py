@@ -234,13 +234,13 @@ class SqliteRows(SqliteObserving):
         )
 
     def due(
-        self, lanes: list[Lane], now: int, limit: int, aging: float, suspects: bool, before: int | None
+        self, lanes: list[Lane], now: int, limit: int, aging: float, most: int, before: int | None
     ) -> list[Token]:
         found: list[tuple[float, int, int]] = []
         for lane in lanes:
             for priority in PRIORITIES:
                 latest = now if before is None else min(now, before - round(priority * aging * MICROS) - 1)
-                key = lane.definition, lane.tags, priority, latest, suspects, self.owner, now - GRACE, limit
+                key = lane.definition, lane.tags, priority, latest, most, self.owner, now - GRACE, limit
                 # Whoever waited `aging` longer goes before one step of priority, so the order of two never changes.
                 found += [
                     (wake_at + priority * aging * MICROS, instance, token)
@@ -335,6 +335,12 @@ class SqliteRows(SqliteObserving):
 
     def beat(self, now: int) -> None:
         self._execute("UPDATE sayiir_owners SET beat_at = ? WHERE owner = ?", (now, self.owner))
+
+    def be_there(self) -> None:
+        """Nothing to do: whoever lives has its lock, and so its row."""
+
+    def hold_owner(self, owner: int) -> bool:
+        return True
 
     def drop_owner(self, owner: int) -> None:
         self._execute("DELETE FROM sayiir_owners WHERE owner = ?", (owner,))

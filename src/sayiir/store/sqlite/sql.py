@@ -51,7 +51,7 @@ SAVE_TOKEN = """UPDATE sayiir_tokens SET state = ?, node = ?, ref = ?, step = ?,
     WHERE instance = ? AND number = ?"""
 # The oldest of one lane and priority. No `next` can hide in their history: an unclaimed token's row is where it stands.
 DUE = """SELECT instance, number, wake_at FROM sayiir_tokens
-    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at <= ? AND (crashes = 0 OR ?)
+    WHERE definition = ? AND tags = ? AND priority = ? AND wake_at <= ? AND crashes <= ?
     AND (avoid IS NULL OR avoid <> ? OR wake_at <= ?) ORDER BY wake_at LIMIT ?"""
 NEXT_WAKE = """SELECT wake_at, avoid FROM sayiir_tokens
     WHERE definition = ? AND tags = ? AND priority = ? AND wake_at IS NOT NULL ORDER BY wake_at LIMIT 1"""

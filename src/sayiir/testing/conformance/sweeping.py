@@ -1,4 +1,4 @@
-"""Conformance: what the dead have left is found, blamed rightly, and given to others one suspect at a time."""
+"""Conformance: what the dead have left is found, blamed rightly, and given to others, each by itself in the end."""
 
 from __future__ import annotations
 
@@ -133,28 +133,87 @@ class SweepingSuite(StoreSuite):
         self.crash()
         self.store.sweep()
 
-    def test_suspects_are_given_one_at_a_time(self) -> None:
+    def die_again(self, **more: Any) -> None:
+        """Let whoever takes what is there die with it."""
+        assert self.works(**more)
+        self.crash()
+        self.store.sweep(**more)
+
+    def test_after_a_crash_all_go_on_together(self) -> None:
         self.die("s1", "s2", "s3")
         self.submit("innocent")
-        given: list[str] = []
-        while works := self.due().works:
-            assert sum(work.claim.position.crashes > 0 for work in works) <= 1
-            given += [work.instance.instance_id for work in works]
-        assert sorted(given) == ["innocent", "s1", "s2", "s3"]
+        assert sorted(self.taken()) == ["innocent", "s1", "s2", "s3"]
 
-    def test_no_suspect_for_who_asks_for_none(self) -> None:
+    def test_before_the_last_crash_they_are_given_one_at_a_time(self) -> None:
+        self.die("s1", "s2", "s3")
+        self.die_again()
+        self.submit("innocent")
+        given = [self.taken() for _ in range(4)]
+        assert sorted(name for names in given for name in names) == ["innocent", "s1", "s2", "s3"]
+        assert sorted(map(len, given)) == [0, 1, 1, 2]
+
+    @pytest.mark.parametrize("most", [2, 3, 5])
+    def test_which_crash_is_the_last_is_the_callers_to_say(self, most: int) -> None:
+        self.die("s1", "s2")
+        for crash in range(1, most - 1):
+            assert (crash, self.store.sweep(max_crashes=most)) == (crash, 0)
+            self.die_again(max_crashes=most)
+        assert [len(self.taken(max_crashes=most)) for _ in range(3)] == [1, 1, 0]
+
+    def test_who_is_at_the_last_waits_for_all_that_are_suspect(self) -> None:
+        self.die("last")
+        self.die_again()
+        self.start("marked")
+        self.crash()
+        self.store.sweep()
+        self.submit("innocent")
+        assert sorted(self.taken()) == ["innocent", "marked"]
+        self.submit("another")
+        assert self.taken(beside=1) == ["another"]
+        assert self.taken() == ["last"]
+
+    def test_beside_one_at_the_last_are_those_only_with_whom_nobody_died(self) -> None:
         self.die("s1", "s2")
         self.submit("innocent")
-        for limit in (1, 100):
-            assert self.taken(limit, suspects=False) == (["innocent"] if limit == 1 else [])
-        assert len(self.taken()) == 1
+        assert self.taken(beside=2) == ["innocent"]
+        assert self.taken(1, beside=7) == []
+        assert sorted(self.taken(beside=1)) == ["s1", "s2"]
+
+    def test_one_crash_at_most_leaves_nobody_to_be_kept_apart(self) -> None:
+        for name in ("a", "b", "c"):
+            self.submit(name)
+        assert sorted(self.taken(max_crashes=1)) == ["a", "b", "c"]
+        self.crash()
+        assert self.store.sweep(max_crashes=1) == 3
+        assert {self.status(name) for name in "abc"} == {State.FAILED}
+
+    @pytest.mark.parametrize("most", [2, 3, 4])
+    def test_the_innocent_survive_whoever_kills_beside_them(self, most: int) -> None:
+        names = ["i1", "i2", "killer", "i3"]
+        for name in names:
+            self.submit(name)
+        deaths = 0
+        while works := self.due(max_crashes=most).works:
+            # As a worker: all that it has in hand runs at once, and it asks for more beside that.
+            works += self.due(max_crashes=most, beside=max(work.claim.position.crashes for work in works)).works
+            if any(work.instance.instance_id == "killer" for work in works):
+                self.crash()
+                deaths += 1
+                self.store.sweep(max_crashes=most)
+            else:
+                for work in works:
+                    Hand(self.store, work.claim).complete()
+        assert deaths == most
+        assert [self.status(name) for name in names] == [
+            State.COMPLETED, State.COMPLETED, State.FAILED, State.COMPLETED,
+        ]  # fmt: skip
 
     def test_a_task_that_ended_is_no_suspect(self) -> None:
         self.die("s1")
         hand = self.work()
         hand.run("two")
         hand.release()
-        assert self.taken(suspects=False) == ["s1"]
+        assert self.taken(beside=2) == ["s1"]
 
     # --- quarantine -----------------------------------------------------------------------------------------------
 

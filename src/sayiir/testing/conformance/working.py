@@ -230,6 +230,14 @@ class WorkingSuite(StoreSuite):
         assert self.token().avoid is None
         self.work()
 
+    def test_who_gives_work_back_may_take_it_again(self) -> None:
+        other, lanes = self.second(), self.lanes()
+        other.claim_due(lanes, 1, aging=300.0)
+        self.submit()
+        self.store.release([self.work().fence])
+        assert self.token().avoid is None
+        self.work()
+
     # --- shared branches ------------------------------------------------------------------------------------------
 
     def test_shared_branches_are_anybodys(self) -> None:

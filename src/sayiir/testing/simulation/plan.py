@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import fields
+from dataclasses import fields, replace
 from random import Random
 from typing import Any, Literal, TypeAlias
 
@@ -83,6 +83,10 @@ class Settings(msgspec.Struct, frozen=True):
     """The unit of the flows' delays, in seconds."""
     skews: tuple[int, ...]
     """By how many seconds each worker's own clock is wrong."""
+    tags: tuple[tuple[str, ...] | None, ...] = ()
+    """What each worker has; None, or nothing here: it takes every task. One always does."""
+    ahead: bool = False
+    """Whether workers claim beyond their slots what they will soon get to."""
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -164,6 +168,11 @@ def draw(seed: int) -> Plan:
     targets = [
         Target(chance.randrange(len(lines)), _draw_value(chance)) for _ in range(chance.choice((1, 2, 3, 6, 10)))
     ]
+    # Of their own, so that the seeds of before stay what they were as far as may be.
+    more = Random(f"{seed} more")
+    settings = msgspec.structs.replace(settings, tags=_tags(more, settings.workers), ahead=more.random() < 0.25)
+    if settings.tags:
+        lines = [_tagged(line, more) for line in lines]
     return Plan(
         seed, settings, tuple({"line": _data(line)} for line in lines), tuple(targets),
         tuple(_commands(chance, settings, len(targets))), tuple(_faults(chance, settings)),
@@ -187,6 +196,33 @@ def _settings(chance: Random) -> Settings:
         moment=chance.choice((0.001, 0.2, 3.0)),
         skews=tuple(chance.choice((0, 0, -3600, 3600, 60)) for _ in range(workers)),
     )
+
+
+def _tags(chance: Random, workers: int) -> tuple[tuple[str, ...] | None, ...]:
+    if chance.random() < 0.7:
+        return ()
+    tags: list[tuple[str, ...] | None] = [chance.choice((("a",), ("b",), ("a", "b"))) for _ in range(workers)]
+    tags[chance.randrange(workers)] = None  # or some task would have nowhere to go
+    return tuple(tags)
+
+
+def _tagged(line: Line, chance: Random) -> Line:
+    """Return a line some of whose tasks want a tag."""
+    return tuple(_part_tagged(part, chance) for part in line)
+
+
+def _part_tagged(part: Part, chance: Random) -> Part:
+    match part:
+        case Step():
+            return replace(part, tag=chance.choice(("", "", "a", "b")))
+        case Split():
+            return replace(part, branches=tuple(_tagged(line, chance) for line in part.branches))
+        case Choice():
+            return replace(part, branches=tuple(_tagged(line, chance) for line in part.branches))
+        case Nested():
+            return replace(part, line=_tagged(part.line, chance))
+        case _:
+            return part
 
 
 def _draw_line(chance: Random, depth: int, *, signals: bool) -> Line:

@@ -84,12 +84,12 @@ def _simpler(plan: Plan) -> Iterator[Plan]:
     settings = plan.settings
     plain: dict[str, Any] = {
         "store": "memory", "hints": "sound", "latency": 0.0, "skews": (0,) * settings.workers, "retention": None,
-        "task_secs": 0.0, "moment": 0.001, "max_crashes": 50,
+        "tags": (), "ahead": False, "task_secs": 0.0, "moment": 0.001, "max_crashes": 50,
     }  # fmt: skip
     for name, value in plain.items():
         if getattr(settings, name) != value:
             yield _replace(plan, settings=_replace(settings, **{name: value}))
-    if settings.workers > 1:
+    if settings.workers > 1 and not settings.tags:
         yield _replace(plan, settings=_replace(settings, workers=settings.workers - 1))
     for index, flow in enumerate(plan.flows):
         for line in _shorter(flow["line"]):

@@ -6,6 +6,7 @@ the coroutines. Both begin a fiber for each piece of work. A worker has many liv
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from random import Random
@@ -35,27 +36,40 @@ class _CancelledError(BaseException):
 
 
 class _Crew:
-    """In place of the kept threads: a fiber for each job that goes on."""
+    """In place of the kept threads: a fiber for each job that goes on, and a queue when there are as many as may be."""
 
-    def __init__(self, loop: Loop, process: Process, run: Callable[[Job], None]) -> None:
+    def __init__(self, loop: Loop, process: Process, limit: int, run: Callable[[Job], None]) -> None:
         self._loop = loop
         self._process = process
+        self._limit = limit
         self._run = run
+        self._jobs = deque[Job]()
+        self._fibers = 0
         self.taken = 0
 
     def put(self, job: Job) -> None:
         """Let a job go on."""
-        self.taken += 1
-        self._loop.spawn("task", self._process, lambda: self._run(job))
+        self._jobs.append(job)
+        if self._fibers < self._limit:
+            self._fibers += 1
+            self._loop.spawn("task", self._process, self._work)
+
+    def _work(self) -> None:
+        while self._jobs:
+            self.taken += 1
+            self._run(self._jobs.popleft())
+        self._fibers -= 1
 
     def put_all(self, jobs: list[Job]) -> None:
         """Let several jobs go on."""
         for job in jobs:
             self.put(job)
 
-    def withdraw(self, fits: Callable[[Job], bool]) -> list[Job]:  # noqa: ARG002 -- the production crew's signature
-        """Return what is queued: nothing is, every job begins at once."""
-        return []
+    def withdraw(self, fits: Callable[[Job], bool]) -> list[Job]:
+        """Take jobs out of the queue again."""
+        found = [job for job in self._jobs if fits(job)]
+        self._jobs = deque(job for job in self._jobs if not fits(job))
+        return found
 
     def stop(self) -> None:
         """Nothing is kept."""
@@ -118,7 +132,7 @@ class _Shift(Shift):
         super().__init__(store, options, workflows)
         self._loop = loop
         self._process = process
-        self.crew = _Crew(loop, process, self._advance)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue, reportIncompatibleVariableOverride]
+        self.crew = _Crew(loop, process, self.crew._limit, self._advance)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue, reportIncompatibleVariableOverride]
         self.coroutines = _Coroutines(loop, process, self.crew.put)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue, reportIncompatibleVariableOverride]
         self.writer._queue = SimQueue(loop)  # type: ignore[assignment]  # pyright: ignore[reportAttributeAccessIssue]
 
@@ -135,10 +149,12 @@ class SimWorker:
         world: where it works.
         name: its name.
         skew: by how many seconds its own clock is wrong.
+        tags: what it has; None: it takes every task.
     """
 
-    def __init__(self, world: World, name: str, skew: int) -> None:
+    def __init__(self, world: World, name: str, skew: int, tags: tuple[str, ...] | None = None) -> None:
         self.name = name
+        self.tags = tags
         self.fate = world.fate(name, self.strike, always_busy=False)
         self.lives = 0
         self.shift: _Shift | None = None
@@ -177,10 +193,11 @@ class SimWorker:
         world, settings = self._world, self._world.plan.settings
         options = Options(
             self.name, poll_interval=1.0, claim_ttl=settings.claim_ttl,
-            concurrency={"sync": settings.sync, "async": settings.coroutines}, tags=None, aging_interval=300.0,
+            concurrency={"sync": settings.sync, "async": settings.coroutines}, tags=self.tags, aging_interval=300.0,
             executor=None, task_logs=None, shutdown_grace=_GRACE_SECS, max_crashes=settings.max_crashes,
             retention=settings.retention,
         )  # fmt: skip
+        options.limits.ahead = settings.ahead
         while True:
             try:
                 shift = _Shift(world.loop, self.process, self.handle, options, world.workflows)

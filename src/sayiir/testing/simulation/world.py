@@ -72,6 +72,10 @@ class _Ledger(Ledger):
         frame = FRAME.get()
         assert isinstance(frame, Frame)
         fence: Fence = frame.fence
+        wanted = set(frame.op.metadata.tags or ())
+        worker = next(worker for worker in self._world.workers if worker.name == self._world.loop.current.process.name)
+        if worker.tags is not None and not wanted <= set(worker.tags):
+            self._world.witness.blame(f"a task that wants {wanted} ran on {worker.name}, which has {worker.tags}")
         self._world.witness.executed(fence, line)
 
 
@@ -105,9 +109,11 @@ class World:
         self.workflows = [
             ledger.watch(self._named(by_flow.get(flow, blank), flow), self._effect) for flow in range(len(plan.flows))
         ]
+        tags = plan.settings.tags or (None,) * plan.settings.workers
         clients = sorted({command.client for command in plan.commands})
         self.workers = [
-            SimWorker(self, f"worker{index}", plan.settings.skews[index]) for index in range(plan.settings.workers)
+            SimWorker(self, f"worker{index}", plan.settings.skews[index], tags[index])
+            for index in range(plan.settings.workers)
         ]
         self.clients = [SimClient(self, name, [one for one in plan.commands if one.client == name]) for name in clients]
         self._actors: list[SimWorker | SimClient] = [*self.workers, *self.clients]

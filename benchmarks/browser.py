@@ -1,0 +1,71 @@
+"""Chromium, which times how pages load: a cold cache for each, and its own clock from the navigation on."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from dataclasses import dataclass
+from typing import Any
+
+_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking", "--disable-component-update",
+    "--disable-sync",
+)  # fmt: skip
+_TIMES = """async () => {
+    await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
+    const painted = performance.now(), load = performance.getEntriesByType("navigation")[0].loadEventEnd;
+    return [performance.getEntriesByName("first-contentful-paint")[0].startTime, load, painted];
+}"""
+
+
+def chromium() -> str | None:
+    """Return Chromium's program, if there is one and Playwright too."""
+    try:
+        import playwright.sync_api  # noqa: F401
+    except ImportError:
+        return None
+    return os.environ.get("SAYIIR_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """Milliseconds from the navigation until something was painted, the load event, and a frame after that."""
+
+    first_paint: float
+    load: float
+    painted: float
+
+
+class Browser:
+    """Started with the first page; `close` ends it."""
+
+    def __init__(self) -> None:
+        self._play: Any = None
+        self._browser: Any = None
+
+    def start(self) -> None:
+        """Be there."""
+        if self._browser is None:
+            from playwright.sync_api import sync_playwright
+
+            self._play = sync_playwright().start()
+            self._browser = self._play.chromium.launch(executable_path=chromium(), args=list(_FLAGS))
+
+    def load(self, address: str) -> Loaded:
+        """Load a page in a context of its own."""
+        self.start()
+        context = self._browser.new_context(viewport={"width": 1280, "height": 900})
+        try:
+            page = context.new_page()
+            page.goto("about:blank")
+            page.goto(address, wait_until="load")
+            return Loaded(*page.evaluate(_TIMES))
+        finally:
+            context.close()
+
+    def close(self) -> None:
+        """End it."""
+        if self._browser is not None:
+            self._browser.close()
+            self._play.stop()
+            self._browser = self._play = None
