@@ -233,13 +233,9 @@ class SqlObserving:
         rows = self.ask("SELECT number, workflow_id, definition_hash FROM @definitions ORDER BY number")
         return [Known(*row) for row in rows]
 
-    def secrets(self, workflow_id: str, definition_hash: str) -> str:
+    def shown(self, workflow_id: str, definition_hash: str) -> tuple[str, dict[str, int]]:
         rows = self.ask(SHOWN, (workflow_id, definition_hash))
-        return str(rows[0][0]) if rows else "[]"
-
-    def attempts(self, workflow_id: str, definition_hash: str) -> dict[str, int]:
-        rows = self.ask(SHOWN, (workflow_id, definition_hash))
-        return msgspec.json.decode(rows[0][1], type=dict[str, int]) if rows else {}
+        return (str(rows[0][0]), msgspec.json.decode(rows[0][1], type=dict[str, int])) if rows else ("[]", {})
 
     def endings(self, definition: int, limit: int) -> list[Ended]:
         source = _of_definition(definition, 0, _HIGH)

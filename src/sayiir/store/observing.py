@@ -54,12 +54,12 @@ class Observing(ABC):
 
     def secrets(self, workflow_id: str, definition_hash: str) -> str:
         """Return the marks of what is secret of a definition's values, as JSON (see the port)."""
-        found: str = self._read(lambda rows: rows.secrets(workflow_id, definition_hash))
+        found: str = self._read(lambda rows: rows.shown(workflow_id, definition_hash))[0]
         return found
 
     def attempts(self, workflow_id: str, definition_hash: str) -> dict[str, int]:
         """Return the tasks of a definition that are retried, and how many attempts each has."""
-        found: dict[str, int] = self._read(lambda rows: rows.attempts(workflow_id, definition_hash))
+        found: dict[str, int] = self._read(lambda rows: rows.shown(workflow_id, definition_hash))[1]
         return found
 
     def endings(self, definition: int, limit: int) -> list[Ended]:

@@ -98,18 +98,11 @@ class MemoryObserving:
             for known in self._by_definition
         ]
 
-    def secrets(self, workflow_id: str, definition_hash: str) -> str:
-        known = self._known_definition(workflow_id, definition_hash)
-        return "[]" if known is None else str(known.secrets)
-
-    def attempts(self, workflow_id: str, definition_hash: str) -> dict[str, int]:
-        known = self._known_definition(workflow_id, definition_hash)
-        return {} if known is None else dict(known.definition.attempts)
-
-    def _known_definition(self, workflow_id: str, definition_hash: str) -> Any:
+    def shown(self, workflow_id: str, definition_hash: str) -> tuple[str, dict[str, int]]:
         key = workflow_id, definition_hash
         mine = (one for one in self._by_definition if (one.definition.workflow_id, one.definition.definition_hash) == key)
-        return next(mine, None)
+        known = next(mine, None)
+        return ("[]", {}) if known is None else (str(known.secrets), dict(known.definition.attempts))
 
     def endings(self, definition: int, limit: int) -> list[Ended]:
         of_it = (one for one in self._newest(None) if one.definition == definition)
