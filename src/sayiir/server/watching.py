@@ -17,7 +17,7 @@ from sayiir.errors import WorkflowError
 
 _LOOK_SECS = 1.0
 _BETWEEN_SECS = 0.25
-_FOR_EACH_SECS = 0.15
+_FOR_EACH_SECS = 0.25
 _LINGER_LOOKS = 5
 
 
