@@ -34,6 +34,7 @@ async def one(port: int, opened: asyncio.Event) -> None:
                 pass
             writer.close()
             refreshed.append(1)
+            opened.set()
             await asyncio.sleep(_EVERY)
 
     again = asyncio.create_task(refresh())
@@ -44,7 +45,6 @@ async def one(port: int, opened: asyncio.Event) -> None:
             if line.startswith(b"data:"):
                 heard.append(1)
                 due.set()
-                opened.set()
         writer.close()
         assert not again.done(), again
 

@@ -7,6 +7,7 @@ token, or somebody says that none is needed. The first SIGTERM or Ctrl-C ends it
 from __future__ import annotations
 
 import importlib
+import importlib.util
 import ipaddress
 import os
 import signal
@@ -22,6 +23,7 @@ from sayiir.cli.codes import ERROR, RefusedError, forced
 
 _GRACE_SECS = 3
 """What open streams get at the end."""
+_NEEDS = "the server needs {}: pip install 'sayiir[ui]'"
 
 
 def parse_bind(text: str) -> tuple[str, int]:
@@ -61,6 +63,17 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
+def check_server() -> None:
+    """See whether the server could be loaded, without loading it, by whoever leaves that to another process.
+
+    Raises:
+        RefusedError: what it needs is not installed.
+    """
+    for name in ("uvicorn", "starlette", "jinja2"):
+        if importlib.util.find_spec(name) is None:
+            raise RefusedError(_NEEDS.format(name), ERROR)
+
+
 def load_server() -> Callable[..., Any]:
     """Import the server and return what makes its app.
 
@@ -71,7 +84,7 @@ def load_server() -> Callable[..., Any]:
         for name in ("uvicorn", "sayiir.server"):
             module = importlib.import_module(name)
     except ModuleNotFoundError as error:
-        raise RefusedError(f"the server needs {error.name}: pip install 'sayiir[ui]'", ERROR) from error
+        raise RefusedError(_NEEDS.format(error.name), ERROR) from error
     create_app: Callable[..., Any] = module.create_app
     return create_app
 

@@ -17,7 +17,8 @@ from sayiir.errors import WorkflowError
 
 _LOOK_SECS = 1.0
 _BETWEEN_SECS = 0.25
-_FOR_EACH_SECS = 0.15
+_FOR_EACH_SECS = 0.25
+_MOST_SECS = 10.0
 _LINGER_LOOKS = 5
 
 
@@ -101,7 +102,7 @@ class Watcher:
             if mark != seen:
                 seen = mark
                 self.count += 1
-                self._rest(max(_BETWEEN_SECS, _FOR_EACH_SECS * self._wake()))
+                self._rest(min(max(_BETWEEN_SECS, _FOR_EACH_SECS * self._wake()), _MOST_SECS))
 
     def _rest(self, seconds: float) -> None:
         with self._pause:

@@ -13,7 +13,7 @@ from sayiir.cli import out
 from sayiir.cli.lazy import Command
 from sayiir.cli.place import LOCAL_URL, open_backend
 from sayiir.cli.reload import reloading
-from sayiir.cli.serving import check_open, listen, load_server, parse_bind, serve, url_of
+from sayiir.cli.serving import check_open, check_server, listen, load_server, parse_bind, serve, url_of
 
 _GRACE_SECS = 3.0
 
@@ -36,7 +36,7 @@ def dev(targets: tuple[str, ...], url: str, bind: str, browse: bool, no_reload: 
     """
     host, port = parse_bind(bind)
     check_open(host, None, insecure=False)
-    load_server()
+    check_server()
     if no_reload or child:
         if child:
             _end_with_parent()
