@@ -58,6 +58,8 @@ class Claims:
         self._giving = threading.Lock()
         self._returning = threading.Lock()
         self._tidy_at = 0.0
+        self._is_time = False
+        self._run_out: frozenset[tuple[int, ...]] = frozenset()
         self._looked_for: frozenset[int] = frozenset()
         self._forgotten: dict[int, float] = {}
         self._unwanted: set[Fence] = set()
@@ -191,8 +193,37 @@ class Claims:
         now = self._clock.monotonic()
         is_time = now >= self._tidy_at
         if is_time:
-            self._tidy_at = now + _TIDY_SECS
+            self._tidy_at, self._is_time = now + _TIDY_SECS, True
         return silent, early or is_time
+
+    def tidy(self, max_crashes: int) -> bool:
+        """Wake who sleeps over an early signal, and now and then free claims that ran out; return whether any may move."""
+
+        def run(connection: Connected, now: int) -> bool:
+            rows = PostgresRows(connection, self._shared, now, write=True)
+            return rows.tidy()
+
+        woken = self._links.transact(run)
+        if self._is_time:
+            self._is_time = False
+            woken |= self._free_run_out(max_crashes)
+        return woken
+
+    def _free_run_out(self, max_crashes: int) -> bool:
+        """Free claims that nobody has extended for too long: those who have one in hand do."""
+        rows = self._own.run(lambda connection, _: connection.execute(self._shared.sql.RUN_OUT).fetchall())
+        before, self._run_out = self._run_out, frozenset(rows)
+        # One's own may have run out a moment ago, as this process was stopped: they are about to be extended.
+        keys = [row[:2] for row in rows if row[4] != self._shared.owner or row in before]
+        if not keys:
+            return False
+        return bool(
+            self._links.transact(
+                lambda connection, now: scripts.free(
+                    PostgresRows(connection, self._shared, now, write=True), keys, max_crashes
+                )
+            )
+        )
 
     def _ask(self, statement: bytes, values: Any) -> Any:
         return self._own.run(lambda connection, _: connection.execute(statement, values).fetchone())

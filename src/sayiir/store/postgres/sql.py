@@ -358,6 +358,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
 # Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
 FORGOTTEN = """SELECT instance, number, epoch FROM @tokens
     WHERE owner = %s AND (until - moved_at = ANY(%s::bigint[]) OR moved_at = ANY(%s::bigint[]))"""
+RUN_OUT = """SELECT instance, number, epoch, until, owner FROM @tokens WHERE owner IS NOT NULL AND until < @clock_micros()
+    ORDER BY instance, number LIMIT 1000"""
 _BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
             SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer, epoch bigint)
             ORDER BY instance, token) g

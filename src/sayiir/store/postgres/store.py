@@ -352,7 +352,7 @@ class PostgresBackend(ScriptedStore):
         self._present()
         self._claims.give_back()
         silent, untidy = self._claims.left_behind()
-        if untidy and self._write(lambda rows: rows.tidy()):
+        if untidy and self._claims.tidy(max_crashes):
             self.hints.notify()
         return super().sweep(max_crashes=max_crashes) if silent and self._presence.is_settled() else 0
 

@@ -28,7 +28,17 @@ from sayiir.store.scripts.steer import (
     unpause,
     wake_for,
 )
-from sayiir.store.scripts.work import claim_due, claim_these, create_many, give_up, most_crashes, register, sweep, together
+from sayiir.store.scripts.work import (
+    claim_due,
+    claim_these,
+    create_many,
+    free,
+    give_up,
+    most_crashes,
+    register,
+    sweep,
+    together,
+)
 
 __all__ = [
     "Census",
@@ -39,6 +49,7 @@ __all__ = [
     "claim_these",
     "create",
     "create_many",
+    "free",
     "give_up",
     "heartbeat",
     "inspect",
