@@ -66,7 +66,7 @@ class Claims:
         self._names: dict[int, tuple[str, str]] = {}
 
     def due(
-        self, lanes: list[Lane], limit: int, aging: float, most: int, before: int | None
+        self, lanes: list[Lane], limit: int, aging: float, most: int, apart: int, before: int | None
     ) -> tuple[dict[Key, Work | Unreadable | int], int | None]:
         """Claim the most urgent tokens.
 
@@ -77,6 +77,7 @@ class Claims:
         length = int(self._shared.claim_ttl * MICROS)
         values: dict[str, Any] = {
             "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "most": most,
+            "apart": apart,
             "owner": self._shared.owner, "length": length, "grace": GRACE,
             "before": NEVER if before is None else before,
         }  # fmt: skip
@@ -89,7 +90,7 @@ class Claims:
                 next_at, now = rows[0][:2]
                 self._note_time(now)
                 found = {
-                    (row[2], row[3]): self._work(connection, row) if row[4] else int(row[10])
+                    (row[2], row[3]): self._work(connection, row) if row[4] else int(row[12])
                     for row in rows if row[2] is not None
                 }  # fmt: skip
             except BaseException:
@@ -103,7 +104,7 @@ class Claims:
 
     def _work(self, connection: Connected, row: Any) -> Work | Unreadable:
         (
-            _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
+            _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, crashes, keys,
             due_at, signal_id, signal, payload, sent_at,
             instance_id, definition, created_at, updated_at, metadata, priority, trace, value, _,
         ) = row  # fmt: skip
@@ -115,7 +116,7 @@ class Claims:
         fence = Fence(number, token, epoch)
         try:
             route = tuple(plain(keys.encode())) if keys else ()
-            position = Position(node, ref, step, attempt, iteration, 0, route)
+            position = Position(node, ref, step, attempt, iteration, crashes, route)
             if value is None:  # made of others, or nothing is there, which must not be taken for null
                 composed = PostgresRows(connection, self._shared, 0, write=False).value(number, ref)
             else:
@@ -255,3 +256,8 @@ def _key(fence: Fence) -> Key:
 def fence_of(work: Work | Unreadable) -> Fence:
     """Return the right that was claimed."""
     return work.fence if isinstance(work, Unreadable) else work.claim.fence
+
+
+def crashes_of(found: Work | Unreadable | int) -> int:
+    """Return how many processes died with what was found."""
+    return found.claim.position.crashes if isinstance(found, Work) else 0 if isinstance(found, Unreadable) else found

@@ -296,7 +296,7 @@ HOT_CREATE_MANY = f"""WITH g AS (SELECT * FROM json_to_recordset(%s::json) AS g 
         made.created_at FROM made JOIN g ON g.number = made.number RETURNING moved_at"""
 LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 # What may move now and its claim; and if that is all, when the next one may, which for a retry that is left to others is a
-# little later. One whose process died, or whose instance is locked, or of
+# little later. One that may be ended by one more crash, or whose instance is locked, or of
 # which it cannot be told why it may move, is taken on its own: instances are locked after tokens here, and so without
 # waiting. Each of two workers that look at once gets tokens of its own. The length of a claim tells the claims of one
 # statement apart.
@@ -316,14 +316,15 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     present AS MATERIALIZED (SELECT 1 FROM @owners WHERE owner = %(owner)s::integer AND EXISTS (SELECT 1 FROM found)
         FOR KEY SHARE SKIP LOCKED),
     able AS MATERIALIZED (SELECT f.*, s.id, s.payload, s.sent_at, CASE
-            WHEN f.crashes > 0 THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
+            WHEN f.crashes >= %(apart)s::bigint THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
             WHEN i.instance_id IS NULL THEN NULL
             WHEN f.state = 'waiting' THEN 'timer' WHEN f.state = 'backoff' THEN 'backoff'
             WHEN s.id IS NOT NULL AND (f.due_at IS NULL OR s.sent_at < f.due_at) THEN 'signal'
             WHEN f.due_at <= (SELECT now FROM c) THEN 'expired' END AS wake
         FROM present CROSS JOIN found f LEFT JOIN LATERAL (SELECT instance_id FROM @instances
-            WHERE f.crashes = 0 AND f.state NOT IN ('ready', 'standing') AND number = f.instance AND request IS NULL
-            AND status IN ('in_progress', 'waiting', 'awaiting_signal') FOR NO KEY UPDATE SKIP LOCKED) i ON true
+            WHERE f.crashes < %(apart)s::bigint AND f.state NOT IN ('ready', 'standing') AND number = f.instance
+            AND request IS NULL AND status IN ('in_progress', 'waiting', 'awaiting_signal')
+            FOR NO KEY UPDATE SKIP LOCKED) i ON true
         LEFT JOIN LATERAL (SELECT id, payload, sent_at FROM @signals WHERE f.state = 'awaiting'
             AND instance_id = i.instance_id AND name = f.signal AND consumed_at IS NULL ORDER BY id LIMIT 1) s ON true),
     roused AS (UPDATE @instances SET status = 'in_progress', updated_at = (SELECT now FROM c) WHERE status <> 'in_progress'
@@ -332,7 +333,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
         moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
         WHERE a.wake IS NOT NULL AND t.instance = a.instance AND t.number = a.number
         RETURNING t.instance, t.number, a.urgency, a.moved_at, t.epoch, a.wake, t.node, t.ref, t.step, t.attempt,
-            t.iteration, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
+            t.iteration, t.crashes, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
     works AS (SELECT t.*, i.instance_id, i.definition, i.created_at, CASE
                 WHEN i.status = 'in_progress' OR t.wake IN ('ready', 'standing') THEN i.updated_at
                 ELSE (SELECT now FROM c) END AS updated_at, i.metadata, i.priority, i.trace,
@@ -340,8 +341,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
         FROM taken t JOIN @instances i ON i.number = t.instance
         LEFT JOIN @results r ON r.instance = t.instance AND r.ref = t.ref AND t.ref <> 0)
     SELECT n.next_at, (SELECT now FROM c), w.instance, w.number, w.wake, w.moved_at, w.epoch, w.node, w.ref, w.step,
-        w.attempt, w.iteration, w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id, w.definition,
-        w.created_at, w.updated_at, w.metadata, w.priority, w.trace, w.value, w.parts
+        w.attempt, w.iteration, w.crashes, w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id,
+        w.definition, w.created_at, w.updated_at, w.metadata, w.priority, w.trace, w.value, w.parts
     FROM (SELECT min(least(d.wake_at, o.wake_at + %(grace)s::bigint)) AS next_at FROM lanes l LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
             AND wake_at > (SELECT now FROM c) AND (avoid IS NULL OR avoid <> %(owner)s::integer)
@@ -352,8 +353,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
             AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
         WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
-        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, crashes, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
+        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, crashes, NULL, NULL, NULL,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
     ORDER BY w.urgency, w.instance, w.number"""
 # Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
 FORGOTTEN = """SELECT instance, number, epoch FROM @tokens
