@@ -157,7 +157,7 @@ def scans(url, statement, values):
 def test_the_claim_looks_at_what_is_due_alone(full):
     url, store = full
     values = {
-        "lanes": lanes_text(lanes(store)), "limit": 10, "aging": 1, "most": 9, "owner": 1, "length": 1,
+        "lanes": lanes_text(lanes(store)), "limit": 10, "aging": 1, "most": 9, "apart": 2, "owner": 1, "length": 1,
         "grace": GRACE, "before": NEVER,
     }  # fmt: skip
     found = scans(url, store._shared.sql.HOT_CLAIM, values)

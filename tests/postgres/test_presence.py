@@ -206,6 +206,27 @@ def test_who_was_called_dead_wrongly_claims_nothing_that_nobody_would_sweep_up(s
     assert ask(pg_url, "SELECT owner FROM sayiir.owners WHERE owner = %s", store._shared.owner) != []
 
 
+def test_a_claim_that_nobody_has_in_hand_is_free_when_it_has_run_out(store, pg_url):
+    """Of an owner that lives, or of none that is known: nobody else looks for it."""
+    with opened(pg_url) as other:
+        for name in ("lost", "orphan", "kept"):
+            begin(other, name)
+        begin(store, "own")
+        store.sweep()
+        ask(pg_url, "UPDATE sayiir.tokens SET until = until - 301000000 WHERE instance NOT IN "
+            "(SELECT number FROM sayiir.instances WHERE instance_id = 'kept')")  # fmt: skip
+        ask(pg_url, "UPDATE sayiir.tokens SET owner = 999999 WHERE instance = "
+            "(SELECT number FROM sayiir.instances WHERE instance_id = 'orphan')")  # fmt: skip
+        store._claims._tidy_at = 0.0
+        store.sweep()
+        free = "SELECT instance_id FROM sayiir.tokens JOIN sayiir.instances i ON i.number = instance WHERE owner IS NULL"
+        assert set(ask(pg_url, free)) == {("lost",), ("orphan",)}
+        store._claims._tidy_at = 0.0
+        store.sweep()  # its own is the same as the last time: nobody extends it
+        assert set(ask(pg_url, free)) == {("lost",), ("orphan",), ("own",)}
+        assert len(works(other)) == 3
+
+
 def heard(store, act):
     """Return whether a store hears of what another one does, without its own polling."""
     seen = store.wait_for_hint(0, 0.01)

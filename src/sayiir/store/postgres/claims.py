@@ -58,13 +58,15 @@ class Claims:
         self._giving = threading.Lock()
         self._returning = threading.Lock()
         self._tidy_at = 0.0
+        self._is_time = False
+        self._run_out: frozenset[tuple[int, ...]] = frozenset()
         self._looked_for: frozenset[int] = frozenset()
         self._forgotten: dict[int, float] = {}
         self._unwanted: set[Fence] = set()
         self._names: dict[int, tuple[str, str]] = {}
 
     def due(
-        self, lanes: list[Lane], limit: int, aging: float, most: int, before: int | None
+        self, lanes: list[Lane], limit: int, aging: float, most: int, apart: int, before: int | None
     ) -> tuple[dict[Key, Work | Unreadable | int], int | None]:
         """Claim the most urgent tokens.
 
@@ -75,6 +77,7 @@ class Claims:
         length = int(self._shared.claim_ttl * MICROS)
         values: dict[str, Any] = {
             "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "most": most,
+            "apart": apart,
             "owner": self._shared.owner, "length": length, "grace": GRACE,
             "before": NEVER if before is None else before,
         }  # fmt: skip
@@ -87,7 +90,7 @@ class Claims:
                 next_at, now = rows[0][:2]
                 self._note_time(now)
                 found = {
-                    (row[2], row[3]): self._work(connection, row) if row[4] else int(row[10])
+                    (row[2], row[3]): self._work(connection, row) if row[4] else int(row[12])
                     for row in rows if row[2] is not None
                 }  # fmt: skip
             except BaseException:
@@ -101,7 +104,7 @@ class Claims:
 
     def _work(self, connection: Connected, row: Any) -> Work | Unreadable:
         (
-            _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, keys,
+            _, _, number, token, wake, parked_at, epoch, node, ref, step, attempt, iteration, crashes, keys,
             due_at, signal_id, signal, payload, sent_at,
             instance_id, definition, created_at, updated_at, metadata, priority, trace, value, _,
         ) = row  # fmt: skip
@@ -113,7 +116,7 @@ class Claims:
         fence = Fence(number, token, epoch)
         try:
             route = tuple(plain(keys.encode())) if keys else ()
-            position = Position(node, ref, step, attempt, iteration, 0, route)
+            position = Position(node, ref, step, attempt, iteration, crashes, route)
             if value is None:  # made of others, or nothing is there, which must not be taken for null
                 composed = PostgresRows(connection, self._shared, 0, write=False).value(number, ref)
             else:
@@ -191,8 +194,37 @@ class Claims:
         now = self._clock.monotonic()
         is_time = now >= self._tidy_at
         if is_time:
-            self._tidy_at = now + _TIDY_SECS
+            self._tidy_at, self._is_time = now + _TIDY_SECS, True
         return silent, early or is_time
+
+    def tidy(self, max_crashes: int) -> bool:
+        """Wake who sleeps over an early signal, and now and then free claims that ran out; return whether any may move."""
+
+        def run(connection: Connected, now: int) -> bool:
+            rows = PostgresRows(connection, self._shared, now, write=True)
+            return rows.tidy()
+
+        woken = self._links.transact(run)
+        if self._is_time:
+            self._is_time = False
+            woken |= self._free_run_out(max_crashes)
+        return woken
+
+    def _free_run_out(self, max_crashes: int) -> bool:
+        """Free claims that nobody has extended for too long: those who have one in hand do."""
+        rows = self._own.run(lambda connection, _: connection.execute(self._shared.sql.RUN_OUT).fetchall())
+        before, self._run_out = self._run_out, frozenset(rows)
+        # One's own may have run out a moment ago, as this process was stopped: they are about to be extended.
+        keys = [row[:2] for row in rows if row[4] != self._shared.owner or row in before]
+        if not keys:
+            return False
+        return bool(
+            self._links.transact(
+                lambda connection, now: scripts.free(
+                    PostgresRows(connection, self._shared, now, write=True), keys, max_crashes
+                )
+            )
+        )
 
     def _ask(self, statement: bytes, values: Any) -> Any:
         return self._own.run(lambda connection, _: connection.execute(statement, values).fetchone())
@@ -224,3 +256,8 @@ def _key(fence: Fence) -> Key:
 def fence_of(work: Work | Unreadable) -> Fence:
     """Return the right that was claimed."""
     return work.fence if isinstance(work, Unreadable) else work.claim.fence
+
+
+def crashes_of(found: Work | Unreadable | int) -> int:
+    """Return how many processes died with what was found."""
+    return found.claim.position.crashes if isinstance(found, Work) else 0 if isinstance(found, Unreadable) else found

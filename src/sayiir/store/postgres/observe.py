@@ -10,7 +10,7 @@ from psycopg import Connection
 
 from sayiir.store.observe_sql import TABLES, SqlObserving
 from sayiir.store.port import Query
-from sayiir.store.postgres import sql
+from sayiir.store.postgres.filters import filters
 
 _SIZES = """SELECT relname, reltuples::bigint, pg_total_relation_size(c.oid) FROM pg_catalog.pg_class c
     JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE nspname = %s AND relkind = 'r'"""
@@ -30,7 +30,7 @@ class PostgresObserving(SqlObserving):
         return self._connection.execute(_spelled(statement, self._shared.schema), values).rowcount
 
     def filters(self, query: Query) -> tuple[str, list[Any]]:
-        where, values = sql.filters(query)
+        where, values = filters(query)
         return where.replace("%s", "?"), values
 
     def table_figures(self) -> dict[str, dict[str, int | bool | None]]:

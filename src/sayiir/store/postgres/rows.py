@@ -22,6 +22,7 @@ from sayiir.store.compose import Stored, resolve
 from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.postgres import sql as statements
+from sayiir.store.postgres.filters import conditions
 from sayiir.store.postgres.observe import PostgresObserving
 from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
@@ -346,7 +347,7 @@ class PostgresRows(PostgresObserving):
         self._do(self._sql.DROP_OWNER, (owner,))
 
     def find(self, query: Query) -> list[Instance]:
-        where, values = statements.conditions(query)
+        where, values = conditions(query)
         return [_read_instance(row) for row in self._all(self._sql.FOUND + where.encode(), values)]
 
     def ended(self, before: int, limit: int, after: int) -> tuple[list[Instance], int]:

@@ -11,12 +11,6 @@ never by place: a row that was written between the statement's beginning and its
 
 from __future__ import annotations
 
-from typing import Any
-
-import msgspec
-
-from sayiir.store.port import Query
-
 _INSTANCE = """SELECT i.number, instance_id, definition, workflow_id, definition_hash, status, input, created_at,
     updated_at, output_ref, error, reason, actor, request, request_reason, request_actor, metadata, priority, halted,
     trace
@@ -298,8 +292,8 @@ HOT_CREATE_MANY = f"""WITH s AS MATERIALIZED (SELECT * FROM json_to_record(%s::j
     SELECT count(*), min(moved_at) FROM placed"""
 LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 # What may move now and its claim; and if that is all, when the next one may, which for a retry that is left to others is a
-# little later. One whose process died, or whose instance is locked, or of which it cannot be told why it may move, is
-# taken on its own: instances are locked after tokens here, and so without waiting. Each of two workers that look at once
+# little later. One that one more crash may end, or whose instance is locked, or of which it cannot be told why it may move,
+# is taken on its own: instances are locked after tokens here, and so without waiting. Each of two workers that look at once
 # gets tokens of its own. The length of a claim tells the claims of one statement apart. Nobody waits for the disk: a claim
 # that a crash of the server has swallowed was never made, and since an epoch is the time of its claim, the next one
 # cannot be taken for it (docs/adr/0018).
@@ -319,14 +313,15 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
     present AS MATERIALIZED (SELECT 1 FROM @owners WHERE owner = %(owner)s::integer AND EXISTS (SELECT 1 FROM found)
         FOR KEY SHARE SKIP LOCKED),
     able AS MATERIALIZED (SELECT f.*, s.id, s.payload, s.sent_at, CASE
-            WHEN f.crashes > 0 THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
+            WHEN f.crashes >= %(apart)s::bigint THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
             WHEN i.instance_id IS NULL THEN NULL
             WHEN f.state = 'waiting' THEN 'timer' WHEN f.state = 'backoff' THEN 'backoff'
             WHEN s.id IS NOT NULL AND (f.due_at IS NULL OR s.sent_at < f.due_at) THEN 'signal'
             WHEN f.due_at <= (SELECT now FROM c) THEN 'expired' END AS wake
         FROM present CROSS JOIN found f LEFT JOIN LATERAL (SELECT instance_id FROM @instances
-            WHERE f.crashes = 0 AND f.state NOT IN ('ready', 'standing') AND number = f.instance AND request IS NULL
-            AND status IN ('in_progress', 'waiting', 'awaiting_signal') FOR NO KEY UPDATE SKIP LOCKED) i ON true
+            WHERE f.crashes < %(apart)s::bigint AND f.state NOT IN ('ready', 'standing') AND number = f.instance
+            AND request IS NULL AND status IN ('in_progress', 'waiting', 'awaiting_signal')
+            FOR NO KEY UPDATE SKIP LOCKED) i ON true
         LEFT JOIN LATERAL (SELECT id, payload, sent_at FROM @signals WHERE f.state = 'awaiting'
             AND instance_id = i.instance_id AND name = f.signal AND consumed_at IS NULL ORDER BY id LIMIT 1) s ON true),
     roused AS (UPDATE @instances SET status = 'in_progress', updated_at = (SELECT now FROM c) WHERE status <> 'in_progress'
@@ -335,7 +330,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
         epoch = greatest(t.epoch + 1, c.now), moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
         WHERE a.wake IS NOT NULL AND t.instance = a.instance AND t.number = a.number
         RETURNING t.instance, t.number, a.urgency, a.moved_at, t.epoch, a.wake, t.node, t.ref, t.step, t.attempt,
-            t.iteration, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
+            t.iteration, t.crashes, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
     works AS (SELECT t.*, i.instance_id, i.definition, i.created_at, CASE
                 WHEN i.status = 'in_progress' OR t.wake IN ('ready', 'standing') THEN i.updated_at
                 ELSE (SELECT now FROM c) END AS updated_at, i.metadata, i.priority, i.trace,
@@ -343,8 +338,8 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
         FROM taken t JOIN @instances i ON i.number = t.instance
         LEFT JOIN @results r ON r.instance = t.instance AND r.ref = t.ref AND t.ref <> 0)
     SELECT n.next_at, (SELECT now FROM c), w.instance, w.number, w.wake, w.moved_at, w.epoch, w.node, w.ref, w.step,
-        w.attempt, w.iteration, w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id, w.definition,
-        w.created_at, w.updated_at, w.metadata, w.priority, w.trace, w.value, w.parts
+        w.attempt, w.iteration, w.crashes, w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id,
+        w.definition, w.created_at, w.updated_at, w.metadata, w.priority, w.trace, w.value, w.parts
     FROM (SELECT min(least(d.wake_at, o.wake_at + %(grace)s::bigint)) AS next_at FROM lanes l LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
             AND wake_at > (SELECT now FROM c) AND (avoid IS NULL OR avoid <> %(owner)s::integer)
@@ -355,12 +350,14 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
             AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
         WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
-        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, crashes, NULL, NULL, NULL, NULL, NULL,
-            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
+        SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, crashes, NULL, NULL, NULL,
+            NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true
     ORDER BY w.urgency, w.instance, w.number"""
 # Claims whose answer was lost, and tokens of transactions in doubt: nobody knows of them.
 FORGOTTEN = """SELECT instance, number, epoch FROM @tokens
     WHERE owner = %s AND (until - moved_at = ANY(%s::bigint[]) OR moved_at = ANY(%s::bigint[]))"""
+RUN_OUT = """SELECT instance, number, epoch, until, owner FROM @tokens WHERE owner IS NOT NULL AND until < @clock_micros()
+    ORDER BY instance, number LIMIT 1000"""
 _BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
             SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer, epoch bigint)
             ORDER BY instance, token) g
@@ -371,29 +368,3 @@ _BEAT = """WITH held AS MATERIALIZED (SELECT t.* FROM (
     SELECT k.instance, k.number, i.request FROM kept k JOIN @instances i ON i.number = k.instance"""
 HOT_BEAT = _BEAT.format(" SKIP LOCKED")
 HOT_BEAT_ONE = _BEAT.format("")
-
-
-def conditions(query: Query) -> tuple[str, list[Any]]:
-    """Return the WHERE clause of a query with order and limit, and its parameters."""
-    where, values = filters(query)
-    return f"{where} ORDER BY i.number DESC LIMIT %s", [*values, query.limit]
-
-
-def filters(query: Query) -> tuple[str, list[Any]]:
-    """Return what a query asks of a row, put together from fixed pieces, and its parameters."""
-    pieces: list[tuple[str, Any]] = []
-    if query.statuses is not None:
-        pieces.append(("status = ANY(%s)", [str(status) for status in query.statuses]))
-    if query.workflow_id is not None:
-        pieces.append(("workflow_id = %s", query.workflow_id))
-    if query.id_prefix:
-        pieces.append(("starts_with(instance_id, %s)", query.id_prefix))
-    if query.created_after is not None:
-        pieces.append(("created_at >= %s", query.created_after))
-    if query.created_before is not None:
-        pieces.append(("created_at < %s", query.created_before))
-    if query.below is not None:
-        pieces.append(("i.number < %s", query.below))
-    if query.metadata:
-        pieces.append(("metadata::jsonb @> %s::jsonb", msgspec.json.encode(query.metadata).decode()))
-    return " AND ".join(piece for piece, _ in pieces) or "true", [value for _, value in pieces]

@@ -37,7 +37,7 @@ from sayiir.store.port import (
 )
 from sayiir.store.postgres import post
 from sayiir.store.postgres.arrivals import Arrival
-from sayiir.store.postgres.claims import Claims, Unreadable, fence_of
+from sayiir.store.postgres.claims import Claims, Unreadable, crashes_of, fence_of
 from sayiir.store.postgres.creation import Creation
 from sayiir.store.postgres.guest import visit
 from sayiir.store.postgres.hot import HotWork, HotWrites, Step, Turn, hot
@@ -270,10 +270,10 @@ class PostgresBackend(ScriptedStore):
     ) -> Due:
         """Claim what may move now, of all instances (see the port)."""
         self._present()
-        most = scripts.most_crashes(beside, max_crashes)
-        found, next_at = self._claims.due(lanes, limit, aging, most, before)
-        crashes = {key: work for key, work in found.items() if isinstance(work, int)}
-        hard = {key: crashes[key] for key in scripts.together(crashes, max_crashes)}
+        bounds = scripts.most_crashes(beside, max_crashes), scripts.last_chance(max_crashes)
+        found, next_at = self._claims.due(lanes, limit, aging, *bounds, before)
+        crashes = {key: crashes_of(work) for key, work in found.items()}
+        hard = {key: crashes[key] for key in scripts.together(crashes, max_crashes) if isinstance(found[key], int)}
         try:
             if hard:
                 # In one transaction, so that none is claimed if its answer is lost.
@@ -282,7 +282,7 @@ class PostgresBackend(ScriptedStore):
             for work in found.values():
                 if isinstance(work, Unreadable):
                     self._write(lambda rows, bad=work: scripts.give_up(rows, bad.fence, bad.error))  # type: ignore[misc]
-            if crashes:  # one that was not to be claimed may have to be looked at again
+            if hard:  # one that was not to be claimed may have to be looked at again
                 next_at = self._read(lambda rows: rows.next_wake(lanes))
         except BaseException:
             self._claims.give_back_later(fence_of(work) for work in found.values() if not isinstance(work, int))
@@ -352,7 +352,7 @@ class PostgresBackend(ScriptedStore):
         self._present()
         self._claims.give_back()
         silent, untidy = self._claims.left_behind()
-        if untidy and self._write(lambda rows: rows.tidy()):
+        if untidy and self._claims.tidy(max_crashes):
             self.hints.notify()
         return super().sweep(max_crashes=max_crashes) if silent and self._presence.is_settled() else 0
 

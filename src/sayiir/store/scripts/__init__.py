@@ -28,7 +28,18 @@ from sayiir.store.scripts.steer import (
     unpause,
     wake_for,
 )
-from sayiir.store.scripts.work import claim_due, claim_these, create_many, give_up, most_crashes, register, sweep, together
+from sayiir.store.scripts.work import (
+    claim_due,
+    claim_these,
+    create_many,
+    free,
+    give_up,
+    last_chance,
+    most_crashes,
+    register,
+    sweep,
+    together,
+)
 
 __all__ = [
     "Census",
@@ -39,10 +50,12 @@ __all__ = [
     "claim_these",
     "create",
     "create_many",
+    "free",
     "give_up",
     "heartbeat",
     "inspect",
     "join",
+    "last_chance",
     "load",
     "lost",
     "most_crashes",

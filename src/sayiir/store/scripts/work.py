@@ -207,6 +207,16 @@ def _gone(rows: Rows, now: int) -> list[tuple[int, bool]]:
     return found
 
 
+def free(rows: Rows, keys: list[Key], max_crashes: int) -> int:
+    """Free these tokens, as far as no live runner holds them."""
+    now, freed = rows.now(), 0
+    for number, token_number in sorted(keys):
+        instance = rows.instance_by_number(number)
+        token = None if instance is None else rows.token(number, token_number)
+        freed += token is not None and token.owner is not None and _free(rows, token, max_crashes, now)
+    return freed
+
+
 def _is_there(rows: Rows, owner: Owner, now: int) -> bool:
     return owner.beat_at + rows.claim_ttl * MICROS > now and rows.alive(owner.owner)
 

@@ -109,9 +109,9 @@ class Witness:
                 self.blame(f"I7: a token of an instance that is {state} was claimed: {claim.fence}")
             if claim.wake in ("timer", "backoff", "expired") and (claim.due_at or 0) > self._now:
                 self.blame(f"I10: {claim.fence} woke {(claim.due_at or 0) - self._now} µs early ({claim.wake})")
-            self._grant(handle, claim.fence, self._now + round(handle.claim_ttl * 1_000_000))
+            self._grant(handle, claim.fence, handle.owner, self._now + round(handle.claim_ttl * 1_000_000))
 
-    def _grant(self, handle: Handle, fence: Fence, until: int) -> None:
+    def _grant(self, handle: Handle, fence: Fence, owner: int, until: int) -> None:
         key = fence.instance, fence.token
         if fence.epoch <= self._epochs.get(key, 0):
             self.blame(f"I6: epoch {fence.epoch} of {key} was given after {self._epochs[key]}")
@@ -119,7 +119,7 @@ class Witness:
         holder = self._holders.get(key)
         if holder is not None and self._is_healthy(holder):
             self.blame(f"I3: {key} was taken from {holder.handle.worker_name}, which lives and has not fallen silent")
-        self._holders[key] = _Holder(fence.epoch, handle, handle.owner, until)
+        self._holders[key] = _Holder(fence.epoch, handle, owner, until)
 
     def _is_healthy(self, holder: _Holder) -> bool:
         return holder.until > self._now and self._world.ground.lives(holder.owner)
@@ -150,7 +150,8 @@ class Witness:
         if moved.kind not in _HELD:
             self._holders.pop(key, None)
         for claim in moved.claims:
-            self._grant(handle, claim.fence, 0 if holder is None else holder.until)
+            # Passed on by a fork or a join with its owner, who may have been presumed dead, and be another by now.
+            self._grant(handle, claim.fence, *(handle.owner, 0) if holder is None else (holder.owner, holder.until))
 
     def _consume(self, number: int, order: Order) -> None:
         signal = order.consume
