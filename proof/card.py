@@ -157,7 +157,9 @@ def _scenarios(part: Figures) -> Iterator[str]:
         yield "Not run."
         yield ""
         return
-    yield "The rate of completions after the fault against that before it: two worker processes at half of what they can"
+    yield "Recovery is the rate of completions after the fault against that before it: 100 % means as many a second as if"
+    yield "nothing had happened, more than that: what was held up is made up for, 0 %: nothing goes on. Under the fault"
+    yield "means the same while it lasts. Two worker processes at half of what they can"
     yield f"do, windows of {part.get('max_window_secs', 0):g} s. The other engines' figures are those published for"
     yield "these names (hardbyte/postgresql-job-queue-benchmarking, 2026-05-09), on other machines and with longer windows."
     yield ""

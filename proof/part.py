@@ -28,6 +28,8 @@ WORDS = {
     "terminated": "database connections ended by the server",
     "crashes": "crashes played inside the process",
     "schedules": "orders of statements played",
+    "statement_faults": "of these with a crash, or a COMMIT in doubt, after one statement",
+    "deaths": "processes killed by their own tasks",
     "examples": "generated examples",
     "steps": "verbs of stores, compared with the model",
     "prefixes": "power cuts",

@@ -144,14 +144,6 @@ LATER = (
         _DOUBT,
     ),
     Mutant(
-        "postgres: two suspects at once",
-        "store/scripts/work.py",
-        "        suspects = suspects and not token.crashes\n",
-        "",
-        (POSTGRES,),
-        "crash or dead or kill or suspect",
-    ),
-    Mutant(
         "damage lets an old fence fit",
         "store/columns.py",
         "if ended else instance.updated_at",

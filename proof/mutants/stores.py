@@ -293,7 +293,7 @@ ON_POSTGRES = (
     Mutant(
         "postgres: a claim does not make earlier fences void",
         "store/postgres/sql.py",
-        "epoch = t.epoch + 1,",
+        "epoch = greatest(t.epoch + 1, c.now),",
         "epoch = t.epoch,",
         (POSTGRES,),
         "what_was_given_can_be_given_back",

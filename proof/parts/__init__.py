@@ -21,13 +21,14 @@ def _tests(*tests: str, more: Mapping[str, str] | None = None, only: Sequence[st
 
 
 PARTS: tuple[Part, ...] = (
-    Part("simulation", "deterministic simulation of workers, stores and clients", 10, simulation.run),
+    Part("simulation", "deterministic simulation of workers, stores and clients", 14, simulation.run),
     Part("crashes", "a crash at every effect, random flows, signals and steering", 5, _tests(
         "tests/proof/test_crash_everywhere.py", "tests/proof/test_random_flows.py", "tests/proof/test_signals.py",
         "tests/proof/test_steering.py",
     )),
-    Part("interleavings", "racing verbs on PostgreSQL, statement by statement", 6, _tests(
-        "tests/postgres/test_interleavings.py", more={"SAYIIR_ALL_ORDERS": "1"},
+    Part("interleavings", "racing verbs statement by statement, with a fault after each", 7, _tests(
+        "tests/postgres/test_interleavings.py", "tests/postgres/test_statement_faults.py",
+        "tests/store/test_sqlite_statement_faults.py", more={"SAYIIR_ALL_ORDERS": "1"},
     )),
     Part("models", "verbs of stores and of users against reference models", 4, _tests(
         "tests/conformance/test_model.py", "tests/proof/test_verbs.py",
@@ -40,7 +41,7 @@ PARTS: tuple[Part, ...] = (
         "tests/postgres/test_faults.py", "tests/postgres/test_presence.py", "tests/postgres/test_races.py",
     )),
     Part("poison", "tasks that kill, hang or fork in their process", 2, _tests(
-        "tests/worker/test_processes.py", "tests/process",
+        "tests/proof/test_poison.py", "tests/worker/test_processes.py", "tests/process",
     )),
     Part("power", "power cuts on SQLite", 2, _tests("tests/proof/test_power.py")),
     Part("fuzz", "damaged rows, ids, values", 3, _tests("tests/proof/test_fuzz.py")),
@@ -48,7 +49,7 @@ PARTS: tuple[Part, ...] = (
     Part("scenarios", "the five public scenarios", 7, scenarios.run),
     Part("takeover", "from SIGKILL to the next attempt elsewhere", 2, takeover.run),
     Part("real", "six cases beside real sayiir 1.0.0", 1.5, real.run),
-    Part("soak", "a steady stream, and nothing that grows", 5, soak.run),
+    Part("soak", "a steady stream, and nothing that grows", 6, soak.run),
     Part("parked", "very many instances that wait", 4, parked.run),
     Part("mutants", "faults in our own code, each of which the tests must notice", 10, mutants.run),
 )  # fmt: skip

@@ -1,7 +1,7 @@
 """Hours in minutes: a worker under a steady stream of instances, with a short retention; nothing may grow.
 
-Most are of one task, so that there are very many; each twentieth has a fork, a coroutine, a join and a delay. The server forces
-nothing to the disk: what is looked at is the worker.
+Most are of one task, so that there are very many; each twentieth has a fork, a coroutine, a join and a delay. The server
+forces nothing to the disk: what is looked at is the worker.
 
 Measured on the worker's own process: memory over instances (by least squares, after a third to warm up), threads and
 descriptors at the end against those after the warm-up, and rows that are left.

@@ -34,4 +34,4 @@ class Numbers:
 
 def number_of(moment: int) -> int:
     """Return a number that instances created before a moment (microseconds) are below."""
-    return moment << _MAKER_BITS
+    return min(moment << _MAKER_BITS, 2**63 - 1)

@@ -44,7 +44,9 @@ def checkpoint(
     now = rows.now()
     if consume is not None and not rows.consume_signal(instance.instance_id, consume, now):
         return Moved("again", due_at=token.due_at)
-    rows.add_records(fence.instance, move.records)
+    # Only who holds the fence can have brought it there: a write that was done though its COMMIT reported an error.
+    if not move.records or token.step != move.position.step:
+        rows.add_records(fence.instance, move.records)
     if not (token.state == "awaiting" and token.node == move.position.node):
         token.due_at = None  # a wait that is taken up again keeps its deadline
     token.place(move.position)

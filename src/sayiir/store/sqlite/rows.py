@@ -194,12 +194,18 @@ class SqliteRows(SqliteObserving):
         )  # fmt: skip
         if cursor.rowcount != 1:
             return False
-        self.add_records(fence.instance, move.records)
+        try:
+            self.add_records(fence.instance, move.records)
+        except sqlite3.IntegrityError:  # done already under this very fence: its COMMIT was done and reported an error
+            return False
         return True
 
     def add_step(self, values: tuple[Any, ...]) -> bool:
-        """Write a plain step by its line and its fence; False when the fence or the token is not as expected."""
-        return self._execute(sql.STEP, values).rowcount == 1
+        """Write a plain step by its line and its fence; False when the fence, the token or the line is not as expected."""
+        try:
+            return self._execute(sql.STEP, values).rowcount == 1
+        except sqlite3.IntegrityError:  # the line is there already: the general way finds out whose it is
+            return False
 
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         if fence.token:

@@ -6,8 +6,9 @@
     world.py    plays a plan                                witness.py   the invariants
     shrink.py   makes a failing plan small                  many.py      many seeds, and their figures
 
-Left out: runs in the process of who asks (`run_durable_workflow`), which wait by means of the operating system. They use verbs
-that are raced with those of workers statement by statement in the tests of both databases: `create` with a claim, `claim`.
+Left out: runs in the process of who asks (`run_durable_workflow`), which wait by means of the operating system. They use
+verbs that are raced with those of workers statement by statement in the tests of both databases: `create` with a claim
+and `claim`.
 
 Needs `pip install 'sayiir[simulation]'`. `python -m sayiir.testing.simulation --help` says what can be asked.
 """
