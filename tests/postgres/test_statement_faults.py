@@ -34,6 +34,7 @@ class Play:
     def __init__(self, scenery: Any, pair: Pair) -> None:
         self.url, self.stores, self.conductor, self.watch = scenery
         self.pair = pair
+        self.owners = [store._shared.owner for store in self.stores]
         self.crashes = self.doubts = 0
 
     def scene(self, stores: list[PostgresBackend]) -> Scene:
@@ -59,6 +60,8 @@ class Play:
             stores = [doomed if index == who else store for index, store in enumerate(self.stores)]
             scene = self.scene(stores)
             results, struck = self.run(scene, who, turn, first=first, crash=True)
+            for store, own in zip(self.stores, self.owners, strict=True):
+                store._shared.owner = own  # one that was presumed dead
             if not struck:
                 return False
             self.crashes += 1
