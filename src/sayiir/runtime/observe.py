@@ -45,6 +45,10 @@ class Watcher:
         """Be around the sending of a signal; `trace` tells the trace context of its instance."""
         return nullcontext()
 
+    def asked(self, traceparent: str) -> AbstractContextManager[object]:  # noqa: ARG002 -- for subclasses
+        """Be around what a request of another process makes happen; `traceparent` is its W3C trace context, unchecked."""
+        return nullcontext()
+
 
 watchers: tuple[Watcher, ...] = ()
 """Who watches; replaced as a whole, never changed in place."""
@@ -84,6 +88,14 @@ def submitting(workflow_id: str, instance_id: str | None) -> Generator[str | Non
 def signalling(name: str, instance_id: str, trace: Callable[[], str | None]) -> Generator[None]:
     """Let all watchers be around the sending of a signal."""
     with _around([(one, partial(one.signalling, name, instance_id, trace)) for one in watchers]):
+        yield
+
+
+@contextmanager
+def asked(traceparent: str | None) -> Generator[None]:
+    """Let all watchers be around what a request makes happen, if it came with a trace context."""
+    given = () if traceparent is None else watchers
+    with _around([(one, partial(one.asked, traceparent or "")) for one in given]):
         yield
 
 

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -84,6 +84,18 @@ class Tracing(Watcher):
             f"signal {name}", context_of(trace()), SpanKind.PRODUCER, attributes, links
         ):
             yield
+
+    @contextmanager
+    def asked(self, traceparent: str) -> Generator[None]:
+        """Let a request's trace context be the parent, unless the application's own span is already."""
+        if trace_of_caller() is not None:
+            yield
+            return
+        token = attach(_FORMAT.extract({"traceparent": traceparent}))
+        try:
+            yield
+        finally:
+            detach(token)
 
 
 def trace_of_caller() -> trace.SpanContext | None:

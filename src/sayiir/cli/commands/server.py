@@ -10,6 +10,8 @@ from sayiir.cli.codes import RefusedError
 from sayiir.cli.lazy import Command
 from sayiir.cli.place import Place
 from sayiir.cli.serving import check_open, listen, load_server, parse_bind, serve
+from sayiir.cli.work import log_to_stderr
+from sayiir.tracing import shutdown_tracing
 
 if TYPE_CHECKING:
     from sayiir.store.base import ScriptedStore
@@ -45,12 +47,14 @@ def server(
     check_open(host, token, insecure=insecure)
     root = checked_root(root_path)
     create_app, workflows = load_server(), _found(targets)
+    log_to_stderr()
 
     def app(backend: ScriptedStore) -> Any:
         return create_app(backend, workflows, auth=token, read_only=read_only, allowed_hosts=hosts)
 
     with Place(url, schema=schema).backend() as backend, listen(host, port) as listening:
         serve(app(backend), listening, root)
+    shutdown_tracing()
 
 
 def checked_root(path: str) -> str:
