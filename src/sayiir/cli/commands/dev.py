@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import AbstractContextManager, nullcontext
 
 import click
 
@@ -51,12 +52,14 @@ def _work_and_serve(targets: list[str], url: str, host: str, port: int, *, brows
     from sayiir.cli.options import default_worker_id
     from sayiir.cli.work import log_to_stderr
     from sayiir.runtime.worker import Worker
+    from sayiir.tracing import shutdown_tracing
 
     workflows = find_workflows(targets)
     log_to_stderr()
     with (
         open_backend(url, None) as backend,
         listen(host, port) as listening,
+        _measured(),
         Worker(default_worker_id(), backend, shutdown_grace=_GRACE_SECS).start(workflows) as handle,
     ):
         if browse:
@@ -66,6 +69,16 @@ def _work_and_serve(targets: list[str], url: str, host: str, port: int, *, brows
         names = ", ".join(sorted({workflow.workflow_id for workflow in workflows}))
         out.note(f"sayiir: working on {names} at {url}")
         serve(load_server()(backend, workflows), listening, "", ended=handle.shutdown)
+    shutdown_tracing()
+
+
+def _measured() -> AbstractContextManager[object]:
+    """Count what the worker does, for the server's /metrics, where what that takes is installed."""
+    try:
+        from sayiir.telemetry.metrics import Metrics
+    except ModuleNotFoundError:
+        return nullcontext()
+    return Metrics()
 
 
 def _end_with_parent() -> None:
