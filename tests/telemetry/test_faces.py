@@ -57,7 +57,7 @@ def test_one_trace_over_requests_of_the_api_and_a_worker(collector, http, backen
     assert {span.parent_span_id for span in mine[1:]} == {one.span_id}
     assert [link.span_id.hex() for link in signal.links] == [PARENT]
     assert facts(one) == {"workflow_id": "gate", "instance_id": "a"}
-    assert facts(signal) == {"instance_id": "a", "signal": "go"}
+    assert facts(signal) == {"workflow_id": "gate", "instance_id": "a", "signal": "go"}
 
 
 def test_a_request_leaves_its_trace_to_itself(collector, http, backend):

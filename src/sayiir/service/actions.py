@@ -167,7 +167,7 @@ class Actions(Saved):
         there = self.store.load(target)
         self._check_payload(None if there is None else there.instance, signal, raw)
         entry = self._entry(access, "signal", target, None, {"signal": signal, "dedup_key": key})
-        with observe.signalling(signal, target, lambda: None if there is None else there.instance.trace):
+        with observe.signalling(signal, target, lambda: None if there is None else there.instance):
             sent = self.store.audited(
                 lambda rows: scripts.send_signal(rows, target, signal, raw, key), entry, when=bool
             )

@@ -19,6 +19,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from sayiir.runtime.context import Frame
 from sayiir.runtime.observe import Watcher
+from sayiir.store.port import Instance
 
 _FORMAT = TraceContextTextMapPropagator()
 _PATIENCE_SECS = 3.0
@@ -75,14 +76,14 @@ class Tracing(Watcher):
             yield stored_form()
 
     @contextmanager
-    def signalling(self, name: str, instance_id: str, trace: Callable[[], str | None]) -> Generator[None]:
+    def signalling(self, name: str, instance_id: str, found: Callable[[], Instance | None]) -> Generator[None]:
         """Be the span of a signal: in the trace of its instance, with a link to where it was sent from."""
         sender = trace_of_caller()
         links = [Link(sender)] if sender is not None else []
-        attributes = {"instance_id": instance_id, "signal": name}
-        with self._tracer.start_as_current_span(
-            f"signal {name}", context_of(trace()), SpanKind.PRODUCER, attributes, links
-        ):
+        attributes, parent, instance = {"instance_id": instance_id, "signal": name}, None, found()
+        if instance is not None:
+            attributes["workflow_id"], parent = instance.workflow_id, context_of(instance.trace)
+        with self._tracer.start_as_current_span(f"signal {name}", parent, SpanKind.PRODUCER, attributes, links):
             yield
 
     @contextmanager
