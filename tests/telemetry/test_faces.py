@@ -132,6 +132,28 @@ def test_a_server_traces(collector, tmp_path):
     assert (span.trace_id.hex(), span.parent_span_id.hex()) == (TRACE, PARENT)
 
 
+SHOWN = "http://traces.example/trace/{trace_id}"
+
+
+@pytest.mark.parametrize("given", ["option", "variable"])
+@pytest.mark.parametrize("command", ["server", "dev"])
+def test_instances_link_to_their_traces(collector, tmp_path, command, given):
+    url = f"sqlite:///{tmp_path / 'a.db'}"
+    connect(url).close()
+    words = [command, "tests.cli.shop:quick", "--url", url, "--bind", "127.0.0.1:0"]
+    words, more = ([*words, "--trace-url", SHOWN], {}) if given == "option" else (words, {"SAYIIR_TRACE_URL": SHOWN})
+    with Started(*words, **more) as started:
+        at = f"{started.at()}/api/v1/instances"
+        body = json.dumps({"workflow_id": "quick", "instance_id": "a", "input": 1}).encode()
+        headers = {**SENT, "Content-Type": "application/json"}
+        with urllib.request.urlopen(urllib.request.Request(at, body, headers)) as answer:
+            assert answer.status == 201
+        with urllib.request.urlopen(f"{at}/a") as answer:
+            assert json.load(answer)["trace_url"] == f"http://traces.example/trace/{TRACE}"
+        started.send()
+        assert started.end() == 0
+
+
 def test_commands_over_a_database_trace(collector, tmp_path):
     shop = Shop(f"sqlite:///{tmp_path / 'a.db'}")
     done = shop("submit", "tests.cli.shop:quick", "a", "--input", "1")
