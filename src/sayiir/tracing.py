@@ -59,7 +59,7 @@ def init_tracing() -> None:
     _Installed.handler.addFilter(TaskFields())
     logger.addHandler(_Installed.handler)
     logger.setLevel(_LEVELS[level])
-    _trace()
+    trace_only()
 
 
 def _chosen(variable: str, default: str, choices: Any) -> str:
@@ -69,8 +69,10 @@ def _chosen(variable: str, default: str, choices: Any) -> str:
     return word
 
 
-def _trace() -> None:
-    """Make spans, if there is somewhere to send them."""
+def trace_only() -> None:
+    """Do without the log records what `init_tracing()` does: make spans, if there is somewhere to send them; idempotent."""
+    if _Installed.watcher is not None:
+        return
     endpoint = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{name}ENDPOINT") for name in ("", "TRACES_"))
     if not endpoint and "opentelemetry" not in sys.modules:
         return  # nobody can have set a provider

@@ -94,6 +94,8 @@ def test_a_name_under_which_it_is_reached(sqlite_url):
         (["--bind", "::1:80"], 2, "--bind '::1:80' is not HOST:PORT"),
         (["--bind", "1:99999"], 2, "--bind '1:99999' is not HOST:PORT"),
         (["--root-path", "ops"], 2, "--root-path 'ops' must begin with /, as in /ops"),
+        (["--trace-url", "http://traces.example"], 2, "--trace-url 'http://traces.example' is not an address with {trace_id} in it"),
+        (["--trace-url", "{trace_id}"], 2, "--trace-url '{trace_id}' is not an address with {trace_id} in it"),
         (["nothing:at_all"], 2, "there is no module 'nothing' for 'nothing:at_all'"),
         (["--url", "https://flows.example"], 2, "this works on a database, not through a server"),
         (["--url", "sqlite:///no-such.db"], 1, "there is no file 'no-such.db'"),

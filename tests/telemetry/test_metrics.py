@@ -8,10 +8,22 @@ import urllib.request
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from sayiir import Flow, InMemoryBackend, RetryPolicy, Worker, WorkflowClient, get_task_context, task
+from sayiir import (
+    Flow,
+    InMemoryBackend,
+    PostgresBackend,
+    RetryPolicy,
+    Worker,
+    WorkflowClient,
+    get_task_context,
+    resume_workflow,
+    task,
+)
 from sayiir.runtime import observe
-from sayiir.telemetry.metrics import Backlog, Exposed, Metrics
+from sayiir.telemetry.metrics import Backlog, Exposed, Metrics, backlog_of
+from sayiir.testing.clock import FakeClock
 from tests.servers.ground import until
+from tests.worker.support import STORES, Gate, eventually, open_store
 
 
 @task(retries=RetryPolicy(1, 0.0))
@@ -30,6 +42,17 @@ def samples(text):
         for family in text_string_to_metric_families(text.decode())
         for sample in family.samples
     }
+
+
+@pytest.fixture
+def clock():
+    return FakeClock()
+
+
+@pytest.fixture(params=STORES)
+def timed(request, tmp_path, clock):
+    with open_store(request.param, tmp_path, clock=clock) as store:
+        yield store
 
 
 def test_what_a_worker_did_is_scraped():
@@ -65,6 +88,43 @@ def test_what_a_worker_did_is_scraped():
     slots = {key[2][1]: value for key, value in found.items() if key[0] == "sayiir_worker_slots" and key[1][1] == "sync"}
     assert slots["all"] == 32
     assert 0 <= slots["used"] <= 2
+
+
+def test_a_task_that_runs_uses_a_slot():
+    backend, gate = InMemoryBackend(), Gate()
+    flow = Flow("held").then(gate.pass_through, name="held").build()
+    used = "sayiir_worker_slots", ("kind", "sync"), ("state", "used"), ("worker", "w-1")
+    with Metrics() as metrics, Worker("w-1", backend).start([flow]):
+        assert samples(metrics.text())[used] == 0
+        WorkflowClient(backend).submit(flow, "a", 1)
+        gate.await_arrivals()
+        assert samples(metrics.text())[used] == 1
+        gate.open.set()
+        WorkflowClient(backend).result("a", 20)
+        eventually(lambda: samples(metrics.text())[used] == 0)
+    assert not any(key[0] == "sayiir_worker_slots" for key in samples(metrics.text()))
+
+
+def test_the_backlog_of_a_store_whose_time_is_ours(timed, clock):
+    assert backlog_of(timed) == Backlog(0, 0.0)
+    client = WorkflowClient(timed)
+    for name in "ab":
+        client.submit(WORKFLOW, name, 1)
+        clock.advance(90)
+    found = samples(Metrics(lambda: backlog_of(timed)).text())
+    assert (found["sayiir_queue_due",], found["sayiir_queue_oldest_seconds",]) == (2, 180)
+
+
+def test_the_backlog_of_postgres(pg_url):
+    with PostgresBackend(pg_url) as backend:
+        assert backlog_of(backend) == Backlog(0, 0.0)
+        for name in "ab":
+            WorkflowClient(backend).submit(WORKFLOW, name, 1)
+        first = eventually(lambda: (now := backlog_of(backend)).oldest_secs > 0 and now)
+        assert first.due == 2
+        eventually(lambda: backlog_of(backend).oldest_secs > first.oldest_secs)
+        resume_workflow(WORKFLOW, "a", backend)
+        assert backlog_of(backend).due == 1
 
 
 def test_a_backend_that_is_away_leaves_the_other_metrics():

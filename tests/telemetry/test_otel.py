@@ -11,6 +11,7 @@ from opentelemetry import trace
 from sayiir import (
     Flow,
     InMemoryBackend,
+    PostgresBackend,
     SqliteBackend,
     Worker,
     WorkflowClient,
@@ -24,10 +25,17 @@ from sayiir import (
 from tests.telemetry.conftest import facts
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 def backend(request, tmp_path):
-    with InMemoryBackend() if request.param == "memory" else SqliteBackend(tmp_path / "a.db") as backend:
-        yield backend
+    match request.param:
+        case "memory":
+            store = InMemoryBackend()
+        case "sqlite":
+            store = SqliteBackend(tmp_path / "a.db")
+        case _:
+            store = PostgresBackend(request.getfixturevalue("pg_url"))
+    with store:
+        yield store
 
 
 @task(retries=1)
@@ -75,8 +83,27 @@ def test_one_trace_over_submit_worker_and_signal(collector, backend, monkeypatch
     wanted = {"workflow_id": "order", "instance_id": "a", "task_id": "flaky", "worker_id": "w-1", "iteration": 1}
     assert facts(first) == {**wanted, "attempt": 1}
     assert facts(second) == {**wanted, "attempt": 2}
+    assert facts(submit) == {"workflow_id": "order", "instance_id": "a"}
+    assert facts(signal) == {"workflow_id": "order", "instance_id": "a", "signal": "go"}
     assert (first.status.code, first.events[0].name) == (2, "exception")
     assert second.status.code != 2
+
+
+def test_many_submitted_at_once_are_one_span(collector, backend):
+    init_tracing()
+    WorkflowClient(backend).submit_many(ORDER, [("a", 1), ("b", 2)])
+    shutdown_tracing()
+    (submit,) = collector.named("submit order")
+    assert facts(submit) == {"workflow_id": "order"}
+    assert {backend.load(name).instance.trace.split("-")[1] for name in "ab"} == {submit.trace_id.hex()}
+
+
+def test_a_signal_before_its_instance_is_a_trace_of_its_own(collector, backend):
+    init_tracing()
+    WorkflowClient(backend).send_signal("a", "go", 5)
+    shutdown_tracing()
+    (signal,) = collector.named("signal go")
+    assert facts(signal) == {"instance_id": "a", "signal": "go"}
 
 
 def test_runs_in_this_process_are_in_the_callers_trace(collector, backend):

@@ -4,7 +4,8 @@ import asyncio
 import logging
 import threading
 
-from sayiir import Flow, WorkflowClient, get_task_context
+from sayiir import Flow, RetryPolicy, WorkflowClient, get_task_context, task
+from sayiir.telemetry.metrics import Metrics
 from tests.worker.support import Gate, await_event, ended, eventually, reached, status, working
 
 
@@ -91,14 +92,17 @@ def test_what_waits_is_paused_unpaused_and_cancelled_under_a_worker(backend):
 def test_a_late_write_of_a_replaced_instance_is_refused_and_logged(backend, caplog):
     gate, values = Gate(), []
 
+    @task(retries=RetryPolicy(1, 0.0))
     def step(x):
+        if x == "old" and get_task_context().attempt == 1:
+            raise ValueError("once more")
         gate.pass_through(x)
         values.append(x)
         return x
 
     flow = Flow("w").then(step).build()
     client = WorkflowClient(backend)
-    with caplog.at_level(logging.INFO, "sayiir"), working(backend, [flow], worker_id="loser"):
+    with Metrics() as metrics, caplog.at_level(logging.INFO, "sayiir"), working(backend, [flow], worker_id="loser"):
         client.submit(flow, "a", "old")
         gate.await_arrivals()
         client.with_conflict_policy("terminate_existing").submit(flow, "a", "new")
@@ -106,8 +110,9 @@ def test_a_late_write_of_a_replaced_instance_is_refused_and_logged(backend, capl
         gate.open.set()
         assert ended(backend, "a").output == "new"
     refused = [record for record in caplog.records if "is refused" in record.message]
-    assert [(r.worker_id, r.instance_id, r.task_id) for r in refused] == [("loser", "a", "step")]
+    assert [(r.worker_id, r.instance_id, r.task_id, r.attempt) for r in refused] == [("loser", "a", "step", 2)]
     assert sorted(values) == ["new", "old"]
+    assert metrics.registry.get_sample_value("sayiir_claims_lost_total") == 1
 
 
 def test_a_failing_branch_cancels_the_coroutines_beside_it(backend):

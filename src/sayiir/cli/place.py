@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Generator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -107,12 +107,15 @@ class Place(msgspec.Struct, frozen=True):
         return (self.url or "").startswith(("http://", "https://"))
 
     @contextmanager
-    def open(self, workflows: Sequence[Any] = (), *, make: bool = False) -> Generator[Link, None, None]:
+    def open(
+        self, workflows: Sequence[Any] = (), *, make: bool = False, traces: bool = False
+    ) -> Generator[Link, None, None]:
         """Connect.
 
         Args:
             workflows: whose code is at hand.
             make: whether a file that is missing shall be made.
+            traces: whether what is done to a database shall be traced, where a collector is named; a server traces itself.
 
         Raises:
             RefusedError: there is nothing behind the URL.
@@ -129,7 +132,7 @@ class Place(msgspec.Struct, frozen=True):
             return
         from sayiir.service import Service
 
-        with self.backend(make=make) as backend:
+        with self.backend(make=make) as backend, _traced() if traces else nullcontext():
             yield Link(Service(backend, workflows=workflows), Access(user_name(), Role.ADMIN))
 
     def backend(self, *, make: bool = False) -> ScriptedStore:
@@ -158,6 +161,17 @@ class Place(msgspec.Struct, frozen=True):
         if self.url is None and not Path("sayiir.db").exists():
             raise RefusedError("give --url or set SAYIIR_URL, such as sqlite:///orders.db")
         return self.url or LOCAL_URL
+
+
+@contextmanager
+def _traced() -> Generator[None, None, None]:
+    from sayiir.tracing import shutdown_tracing, trace_only
+
+    trace_only()
+    try:
+        yield
+    finally:
+        shutdown_tracing()
 
 
 def open_backend(url: str, schema: str | None, *, patience_secs: float | None = None) -> ScriptedStore:

@@ -54,6 +54,18 @@ def check_open(host: str, token: str | None, *, insecure: bool) -> None:
         )
 
 
+def check_trace(url: str | None) -> None:
+    """Refuse a link to traces that would lead nowhere.
+
+    Raises:
+        RefusedError: it is no address, or does not say where the trace's id goes.
+
+    >>> check_trace("https://traces.example/trace/{trace_id}")
+    """
+    if url and not (url.startswith(("http://", "https://")) and "{trace_id}" in url):
+        raise RefusedError(f"--trace-url {url!r} is not an address with {{trace_id}} in it, as in http://host/trace/{{trace_id}}")
+
+
 def _is_loopback(host: str) -> bool:
     if host == "localhost":
         return True

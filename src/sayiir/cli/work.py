@@ -21,7 +21,7 @@ from sayiir.cli.options import Options
 from sayiir.errors import WorkflowError
 from sayiir.runtime.invoke import abandoned_tasks
 from sayiir.runtime.worker import WorkerHandle
-from sayiir.tracing import init_tracing
+from sayiir.tracing import init_tracing, shutdown_tracing, trace_only
 
 MAX_STUCK = 16
 """So many tasks that ran into their timeout and still sit in their threads are enough: the process should be replaced."""
@@ -44,12 +44,13 @@ Events = queue.SimpleQueue[tuple[Told, int]]
 
 
 def log_to_stderr() -> None:
-    """Write the library's log lines to stderr, unless the workflows' own modules have seen to logging.
+    """Trace, and write the library's log lines to stderr unless the workflows' own modules have seen to logging.
 
     Raises:
         RefusedError: SAYIIR_LOG is no level.
     """
     if logging.getLogger().handlers:
+        trace_only()
         return
     try:
         init_tracing()
@@ -97,6 +98,7 @@ def work(options: Options, workflows: list[Found], events: Events, meanings: Cal
         threading.Thread(target=_watch, args=(handle, events), name="sayiir-watch", daemon=True).start()
         code = _until_end(handle, events, options, log)
     log.info("worker %s (process %d) has ended", handle.worker_id, os.getpid())
+    shutdown_tracing()  # here, for the interpreter's own end would wait longer for a collector that is away
     return code
 
 

@@ -108,7 +108,7 @@ def steps(run: Runner, claim: Claim, *, here: bool) -> Generator[Ask, Any, Moved
                 yield Sleep(moved.due_at)
                 # The retry begins with a write: from here on a cancel must wait for the task, and a crash counts.
                 move = Move((), position, plan.RUN)
-            elif not run.keeps(position.node):
+            elif not run.keeps(position):
                 yield Release(fence)
                 return STOPPED
         elif moved.kind == "signal":

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from sayiir.core.program import Program
+    from sayiir.core.records import Position
     from sayiir.flow.workflow import Workflow
     from sayiir.runtime.shift import Shift
 
@@ -57,7 +58,7 @@ class Job:
     """One claimed token, and the walk that moves it."""
 
     __slots__ = (
-        "answer", "begun", "cancels", "cause", "causes", "claim", "clock", "context", "crashes", "fence", "frame",
+        "answer", "attempt", "begun", "cancels", "cause", "causes", "claim", "clock", "context", "crashes", "fence", "frame",
         "instance", "is_async", "node", "program", "shift", "skill", "stopping", "store", "task", "walk", "worker",
         "yielding",
     )  # fmt: skip
@@ -69,6 +70,8 @@ class Job:
         self.claim = claim
         self.fence: Fence = claim.fence
         self.node = claim.position.node
+        self.attempt = claim.position.attempt
+        """Which attempt of the task that it stands before."""
         self.crashes = claim.position.crashes
         """How many processes died with the task that it stands before."""
         self.store = shift.store
@@ -104,13 +107,17 @@ class Job:
 
     def facts(self) -> dict[str, Any]:
         """Return what log records carry."""
-        return {"worker_id": self.worker, "instance_id": self.instance.instance_id, "task_id": self.node}
+        return {
+            "worker_id": self.worker, "instance_id": self.instance.instance_id, "task_id": self.node,
+            "attempt": self.attempt,
+        }  # fmt: skip
 
     # --- what the executor asks for -------------------------------------------------------------------------------
 
-    def keeps(self, node: str) -> bool:
+    def keeps(self, position: Position) -> bool:
         """Return whether the token goes on here with its next task."""
-        self.node = node
+        self.node = node = position.node
+        self.attempt = position.attempt
         if self.crashes:  # the task that processes died with has ended
             self.crashes = 0
             self.store.hints.notify()  # what may not run beside such a one may run here now

@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from functools import partial
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 from weakref import WeakSet
 
 from sayiir.runtime.log import log
@@ -19,6 +19,9 @@ from sayiir.runtime.log import log
 if TYPE_CHECKING:
     from sayiir.runtime.context import Frame
     from sayiir.runtime.shift import Shift
+    from sayiir.store.port import Instance
+
+    Found: TypeAlias = Callable[[], Instance | None]
 
 
 class Watcher:
@@ -41,8 +44,12 @@ class Watcher:
         """Be around the creation of an instance (of many: None); the value is the trace context to store with it."""
         return nullcontext()
 
-    def signalling(self, name: str, instance_id: str, trace: Callable[[], str | None]) -> AbstractContextManager[object]:  # noqa: ARG002
-        """Be around the sending of a signal; `trace` tells the trace context of its instance."""
+    def signalling(self, name: str, instance_id: str, found: Found) -> AbstractContextManager[object]:  # noqa: ARG002
+        """Be around the sending of a signal; `found` tells its instance, None where it is not there yet."""
+        return nullcontext()
+
+    def asked(self, traceparent: str) -> AbstractContextManager[object]:  # noqa: ARG002 -- for subclasses
+        """Be around what a request of another process makes happen; `traceparent` is its W3C trace context, unchecked."""
         return nullcontext()
 
 
@@ -81,9 +88,17 @@ def submitting(workflow_id: str, instance_id: str | None) -> Generator[str | Non
 
 
 @contextmanager
-def signalling(name: str, instance_id: str, trace: Callable[[], str | None]) -> Generator[None]:
+def signalling(name: str, instance_id: str, found: Found) -> Generator[None]:
     """Let all watchers be around the sending of a signal."""
-    with _around([(one, partial(one.signalling, name, instance_id, trace)) for one in watchers]):
+    with _around([(one, partial(one.signalling, name, instance_id, found)) for one in watchers]):
+        yield
+
+
+@contextmanager
+def asked(traceparent: str | None) -> Generator[None]:
+    """Let all watchers be around what a request makes happen, if it came with a trace context."""
+    given = () if traceparent is None else watchers
+    with _around([(one, partial(one.asked, traceparent or "")) for one in given]):
         yield
 
 

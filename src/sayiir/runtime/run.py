@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import asyncio
     from concurrent.futures import Future
 
+    from sayiir.core.records import Position
     from sayiir.store.base import ScriptedStore
 
 MAX_SIDE_BY_SIDE = 256
@@ -115,7 +116,7 @@ class Run:
         """Return the claims that this run holds."""
         return list(self._fences.values())
 
-    def keeps(self, node: str) -> bool:  # noqa: ARG002 -- as a worker is asked, which may leave a token
+    def keeps(self, position: Position) -> bool:  # noqa: ARG002 -- as a worker is asked, which may leave a token
         """Return whether a token goes on here with its next task: always."""
         return True
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from sayiir.clock import Clock
     from sayiir.core.program import Program
+    from sayiir.core.records import Position
     from sayiir.runtime.context import Frame
     from sayiir.store.base import ScriptedStore
 
@@ -37,7 +38,7 @@ class Runner(Protocol):
     causes: dict[int, BaseException]
     stopping: bool
 
-    def keeps(self, node: str) -> bool:
+    def keeps(self, position: Position) -> bool:
         """Return whether a token that has just got to this task stays here; else it is left to anybody."""
         ...
 

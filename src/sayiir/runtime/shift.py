@@ -156,7 +156,7 @@ class Shift:
         """Take the parent's token up after its last branch, in that one's slot."""
         parent = self.job(job.instance, claim)
         parent.is_async, job.is_async = job.is_async, None
-        if parent.keeps(parent.node):
+        if parent.keeps(claim.position):
             self.crew.put(parent)
         else:
             self.writer.put(parent, Release(parent.fence))

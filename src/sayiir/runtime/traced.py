@@ -6,7 +6,7 @@ import msgspec
 
 from sayiir.runtime import observe
 from sayiir.store.base import ScriptedStore
-from sayiir.store.port import ConflictPolicy, Created, NewInstance
+from sayiir.store.port import ConflictPolicy, Created, Instance, NewInstance
 
 
 def create(store: ScriptedStore, new: NewInstance, policy: ConflictPolicy, *, claim: bool) -> Created:
@@ -36,12 +36,12 @@ def stamped(new: NewInstance) -> NewInstance:
 def send_signal(store: ScriptedStore, instance_id: str, name: str, payload: bytes, dedup_key: str | None) -> None:
     """Buffer a signal (see the port), in the trace of its instance."""
 
-    def trace() -> str | None:
+    def found() -> Instance | None:
         view = store.load(instance_id)
-        return None if view is None else view.instance.trace
+        return None if view is None else view.instance
 
     if not observe.watchers:
         store.send_signal(instance_id, name, payload, dedup_key)
         return
-    with observe.signalling(name, instance_id, trace):
+    with observe.signalling(name, instance_id, found):
         store.send_signal(instance_id, name, payload, dedup_key)

@@ -135,16 +135,16 @@ def _probes(site: Site) -> list[BaseRoute]:
 
 
 def _metrics(site: Site) -> Callable[[Request], Awaitable[Response]]:
-    """Return the page of the backlog, of workers in this process, and of whatever the application itself measures."""
+    """Return the page of the backlog, and of whatever this process measures: its workers, the application itself."""
 
     @functools.cache  # what it takes is loaded with the first request
     def registry() -> Any:
         from prometheus_client import CollectorRegistry
 
-        from sayiir.telemetry.metrics import Gauges, backlog_of
+        from sayiir.telemetry.metrics import Whole, backlog_of
 
         found = CollectorRegistry()
-        found.register(Gauges(partial(backlog_of, site.service.store)))
+        found.register(Whole(partial(backlog_of, site.service.store)))
         return found
 
     def measured() -> tuple[bytes, str]:
@@ -152,7 +152,7 @@ def _metrics(site: Site) -> Callable[[Request], Awaitable[Response]]:
 
         from sayiir.telemetry.metrics import CONTENT_TYPE
 
-        return generate_latest(registry()) + generate_latest(), CONTENT_TYPE
+        return generate_latest(registry()), CONTENT_TYPE
 
     async def metrics(request: Request) -> Response:
         access_of(request)

@@ -2,7 +2,7 @@
 
 Rules of this file: a path is matched segment by segment as it was sent, before its percent signs are read, so that ids
 may hold any character, slashes too. What an endpoint takes is decoded into its Struct before it is called, and unknown names
-are refused. Calls that block run in a bounded number of threads.
+are refused. Calls that block run in a bounded number of threads. A request's `traceparent` is the parent of what it does.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 
 from sayiir.core.values import MAX_DEPTH
 from sayiir.core.values.nesting import is_too_deep
+from sayiir.runtime import observe
 from sayiir.server.problems import ProblemError, answer_of, encoded
 from sayiir.server.security import access_of
 from sayiir.server.watching import Watcher
@@ -145,7 +146,8 @@ class Api:
         request = Request(scope, receive)
         try:
             endpoint, path = self._found(scope)
-            answer = await self._answer(endpoint, path, request)
+            with observe.asked(request.headers.get("traceparent")):
+                answer = await self._answer(endpoint, path, request)
         except Exception as error:  # noqa: BLE001 -- all become problems
             answer = answer_of(error)
         await answer(scope, receive, send)

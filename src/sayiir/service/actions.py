@@ -19,6 +19,7 @@ from sayiir.core.lifecycle import TERMINAL, Event, next_state
 from sayiir.core.values import codec_for, encode, plain
 from sayiir.errors import FilterError, UnknownWorkflowError, WorkflowError
 from sayiir.flow.duration import Duration, parse_duration
+from sayiir.runtime import observe
 from sayiir.runtime.checks import checked_id, checked_policy, checked_signal, short
 from sayiir.runtime.retry import restart
 from sayiir.service.cursor import cursor_of, place_of
@@ -77,11 +78,12 @@ class Actions(Saved):
         name = new_id(self.store.clock) if instance_id is None else instance_id
         new = Intake(workflow, priority, self.store.max_value_bytes).one(name, plain(input_json))
         rule = checked_policy(policy)
-        created = self.store.audited(
-            lambda rows: scripts.create(rows, new, rule, claim=False),
-            self._entry(access, "submit", new.instance_id, None, {"workflow": workflow_id}),
-            when=lambda answer: answer.is_new,
-        )
+        entry = self._entry(access, "submit", new.instance_id, None, {"workflow": workflow_id})
+        with observe.submitting(workflow_id, new.instance_id) as trace:
+            traced = msgspec.structs.replace(new, trace=trace)
+            created = self.store.audited(
+                lambda rows: scripts.create(rows, traced, rule, claim=False), entry, when=lambda answer: answer.is_new
+            )
         return self._row(created.instance), created.is_new
 
     def cancel(
@@ -164,13 +166,14 @@ class Actions(Saved):
         raw = encode(plain(payload_json), max_bytes=self.store.max_value_bytes)
         there = self.store.load(target)
         self._check_payload(None if there is None else there.instance, signal, raw)
-        sent = self.store.audited(
-            lambda rows: scripts.send_signal(rows, target, signal, raw, key),
-            self._entry(access, "signal", target, None, {"signal": signal, "dedup_key": key}), when=bool,
-        )  # fmt: skip
-        if there is None:
-            # An instance that was being created meanwhile may have parked before it could see the signal.
-            self.store.audited(lambda rows: scripts.wake_for(rows, target, signal), _NOTHING, when=lambda _: False)
+        entry = self._entry(access, "signal", target, None, {"signal": signal, "dedup_key": key})
+        with observe.signalling(signal, target, lambda: None if there is None else there.instance):
+            sent = self.store.audited(
+                lambda rows: scripts.send_signal(rows, target, signal, raw, key), entry, when=bool
+            )
+            if there is None:
+                # An instance that was being created meanwhile may have parked before it could see the signal.
+                self.store.audited(lambda rows: scripts.wake_for(rows, target, signal), _NOTHING, when=lambda _: False)
         return sent
 
     def _check_payload(self, instance: Instance | None, signal: str, raw: bytes) -> None:

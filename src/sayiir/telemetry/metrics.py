@@ -14,7 +14,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, Self
 
 import msgspec
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import REGISTRY, CollectorRegistry, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -139,6 +139,32 @@ class Gauges:
             yield GaugeMetricFamily(
                 "sayiir_queue_oldest_seconds", "How long the oldest of them has been due.", backlog.oldest_secs
             )
+
+
+class Whole:
+    """All that this process measures, with the gauges; what more than one of them tells is told once.
+
+    Args:
+        backlog: asks the backend how much work waits.
+    """
+
+    def __init__(self, backlog: Callable[[], Backlog]) -> None:
+        self._gauges = Gauges(backlog)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return nothing, so that registering asks no backend."""
+        return []
+
+    def collect(self) -> Iterable[Metric]:
+        """Return the gauges, what the application has registered, and what each `Metrics` at work has counted."""
+        counted = [one.registry for one in observe.watchers if isinstance(one, Metrics)]
+        sources: list[Gauges | CollectorRegistry] = [self._gauges, REGISTRY, *counted]
+        told: set[str] = set()
+        for source in sources:
+            for family in source.collect():
+                if family.name not in told:
+                    told.add(family.name)
+                    yield family
 
 
 def backlog_of(store: ScriptedStore) -> Backlog:

@@ -13,12 +13,13 @@ from contextlib import contextmanager
 from typing import Any
 
 from opentelemetry import trace
-from opentelemetry.context import Context
+from opentelemetry.context import Context, attach, detach
 from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from sayiir.runtime.context import Frame
 from sayiir.runtime.observe import Watcher
+from sayiir.store.port import Instance
 
 _FORMAT = TraceContextTextMapPropagator()
 _PATIENCE_SECS = 3.0
@@ -75,15 +76,27 @@ class Tracing(Watcher):
             yield stored_form()
 
     @contextmanager
-    def signalling(self, name: str, instance_id: str, trace: Callable[[], str | None]) -> Generator[None]:
+    def signalling(self, name: str, instance_id: str, found: Callable[[], Instance | None]) -> Generator[None]:
         """Be the span of a signal: in the trace of its instance, with a link to where it was sent from."""
         sender = trace_of_caller()
         links = [Link(sender)] if sender is not None else []
-        attributes = {"instance_id": instance_id, "signal": name}
-        with self._tracer.start_as_current_span(
-            f"signal {name}", context_of(trace()), SpanKind.PRODUCER, attributes, links
-        ):
+        attributes, parent, instance = {"instance_id": instance_id, "signal": name}, None, found()
+        if instance is not None:
+            attributes["workflow_id"], parent = instance.workflow_id, context_of(instance.trace)
+        with self._tracer.start_as_current_span(f"signal {name}", parent, SpanKind.PRODUCER, attributes, links):
             yield
+
+    @contextmanager
+    def asked(self, traceparent: str) -> Generator[None]:
+        """Let a request's trace context be the parent, unless the application's own span is already."""
+        if trace_of_caller() is not None:
+            yield
+            return
+        token = attach(_FORMAT.extract({"traceparent": traceparent}))
+        try:
+            yield
+        finally:
+            detach(token)
 
 
 def trace_of_caller() -> trace.SpanContext | None:

@@ -58,7 +58,7 @@ def send(
     if payload == "-" and "-" in ids:
         raise click.UsageError("stdin cannot be both the ids and the payload; use --payload @file")
     raw = read_json(payload, "--payload")
-    with place.open() as link:
+    with place.open(traces=True) as link:
         names = list(read_ids(ids)) if where is None else [row.instance_id for row in Pages(link, where, None, None)]
         if where is not None and not dry_run:
             confirmed(f"send {name} to {len(names)} instances that fit {where!r}?", yes=yes)

@@ -49,7 +49,7 @@ def submit(
     raw = _input(input_, pairs)
     secs = None if wait is None else parse_duration(wait)
     found, name, version = _named(workflow, definition_hash)
-    with place.open(found, make=True) as link:
+    with place.open(found, make=True, traces=True) as link:
         try:
             row, is_new = link.api.submit(
                 link.access, name, instance_id, raw, priority=priority, policy=policy, definition_hash=version
