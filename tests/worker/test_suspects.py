@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from sayiir import Flow, InMemoryBackend, SqliteBackend, WorkflowClient
+from sayiir import Flow, InMemoryBackend, RetryPolicy, SqliteBackend, WorkflowClient, task
 from tests.worker.support import PATIENCE_SECS, Gate, ended, working
 
 
@@ -74,6 +74,26 @@ def test_before_the_last_crash_each_runs_by_itself_beside_the_innocent(store):
         ended(store, "a", "b", "c")
         gate.open.set()
         ended(store, "x")
+    assert peaks == [1, 1, 1]
+
+
+def test_who_waits_before_another_attempt_is_still_by_itself(store):
+    looks, failed, running, peaks = Looks(store), set(), [], []
+
+    @task(retries=RetryPolicy(max_retries=5, initial_delay_secs=0.001))
+    def hold(name):
+        if name not in failed:
+            failed.add(name)
+            raise ConnectionError("away")
+        running.append(name)
+        peaks.append(len(running))
+        looks.await_more(3)  # in which another could have been taken
+        running.remove(name)
+
+    flow = Flow("held").then(hold, name="hold").build()
+    die(store, flow, 2, "a", "b", "c")
+    with working(store, [flow], concurrency=4, poll_interval=0.02, max_crashes=3):
+        ended(store, "a", "b", "c")
     assert peaks == [1, 1, 1]
 
 

@@ -118,8 +118,8 @@ class Job:
         """Return whether the token goes on here with its next task."""
         self.node = node = position.node
         self.attempt = position.attempt
-        if self.crashes:  # the task that processes died with has ended
-            self.crashes = 0
+        if position.crashes < self.crashes:  # the task that processes died with has ended, not only a wait before it
+            self.crashes = position.crashes
             self.store.hints.notify()  # what may not run beside such a one may run here now
         skill, shift = self.skill, self.shift
         if self.yielding or shift.closing or node in skill.foreign:
