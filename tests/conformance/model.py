@@ -321,7 +321,7 @@ class Model:
         if kind == "fork":
             place.state, place.right = "joining", None
             for number in (instance.branches + 1, instance.branches + 2):
-                instance.places[number] = Place(parent=right.number, until=place.until, alive=place.alive)
+                instance.places[number] = Place(parent=right.number, until=place.until, alive=True)
                 instance.places[number].right = Right(instance, number)
             instance.branches += 2
             return "forked"
@@ -342,6 +342,6 @@ class Model:
         assert place.parent is not None
         parent = instance.places[place.parent]
         parent.state, parent.attempt, parent.crashes = "ready", 1, 0
-        parent.right, parent.alive, parent.until = Right(instance, place.parent), place.alive, place.until
+        parent.right, parent.alive, parent.until = Right(instance, place.parent), True, place.until
         instance.history[place.parent, "completed"] += 1
         return "joined"

@@ -21,9 +21,11 @@ from sayiir import BackendError, SqliteBackend
 from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.errors import ClaimLostError
 from sayiir.testing.conformance.stage import HASH, STRUCTURE, Hand
-from tests.postgres.test_interleavings import PAIRS, Scene, dead, refused, sound
+from tests.postgres.test_interleavings import PAIRS, Scene, dead, presumed, refused, sound
 
 MOST = 80
+# Owners of a file are not presumed dead: they hold a lock of the operating system, or they do not.
+NAMES = [name for name, pair in PAIRS.items() if pair.stage is not presumed]
 FIRST = (0, 1) if os.environ.get("SAYIIR_ALL_ORDERS") == "1" else (0,)
 
 
@@ -137,7 +139,7 @@ def ask(call: Callable[[], Any]) -> Any:
         return error
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_files_after_each_statement_are_gone_on_with(tmp_path: Path, name: str, record_property: Any) -> None:
     crashes = 0
     with opened(tmp_path / "live") as stores:
@@ -171,7 +173,7 @@ def look_at(copy: Path, scene: SqliteScene) -> None:
     shutil.rmtree(copy)
 
 
-@pytest.mark.parametrize("name", PAIRS)
+@pytest.mark.parametrize("name", NAMES)
 def test_a_commit_that_is_done_and_reports_an_error_may_be_asked_for_again(tmp_path: Path, name: str) -> None:
     doubts = 0
     with opened(tmp_path / "live") as stores:

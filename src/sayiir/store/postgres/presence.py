@@ -77,13 +77,13 @@ class Presence:
                 self._thread = threading.Thread(
                     target=self._keep, args=(connection,), name="sayiir-presence", daemon=True
                 )
+                self.owner = owner  # before the thread beats for it
                 try:
                     self._thread.start()
                 except BaseException:
                     connection.close()
-                    self._thread = None
+                    self._thread, self.owner = None, 0
                     raise
-                self.owner = owner
         return self.owner
 
     def _arrive(self) -> tuple[Connected, int]:
