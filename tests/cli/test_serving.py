@@ -75,6 +75,21 @@ def test_a_token_and_read_only(sqlite_url):
         assert json.loads(page)["openapi"].startswith("3.1")
 
 
+def test_other_machines_are_let_in_without_a_token_where_somebody_says_so(sqlite_url):
+    words = ("--url", sqlite_url, "--bind", "0.0.0.0:0", "--insecure", "--host", "flows.example")
+    with Started("server", *words, SAYIIR_TOKEN="") as server:
+        url = server.at().replace("0.0.0.0", "127.0.0.1")
+        for name in ("flows.example", "10.1.2.3:8787"):  # addresses are fine: no page elsewhere has one of ours
+            assert json.loads(get(f"{url}/api/v1/stats", Host=name))["backend"] == "sqlite"
+        Shop(url)("instance", "cancel", "new-1")
+        with pytest.raises(urllib.error.HTTPError) as refused:
+            get(f"{url}/api/v1/stats", Host="evil.example")
+        with refused.value as answer:
+            assert answer.code == 421
+        server.send(signal.SIGTERM)
+        assert server.end() == 0
+
+
 def test_a_name_under_which_it_is_reached(sqlite_url):
     with Started("server", "--url", sqlite_url, "--bind", "127.0.0.1:0", "--host", "flows.example") as server:
         url = server.at()

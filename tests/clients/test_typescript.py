@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -20,6 +21,7 @@ from sayiir.server.openapi import document
 
 CLIENT = Path(__file__).parents[2] / "clients" / "typescript"
 NODE = shutil.which("node")
+TSC = shutil.which("tsc", path=os.pathsep.join((str(CLIENT / "node_modules" / ".bin"), os.environ.get("PATH", ""))))
 needs_node = pytest.mark.skipif(NODE is None, reason="the TypeScript client's tests need Node 18 or newer on the PATH")
 
 
@@ -34,11 +36,24 @@ FLOWS = [
 ]
 
 
+def test_it_needs_no_other_package() -> None:
+    package = json.loads((CLIENT / "package.json").read_text("utf-8"))
+    assert not {"dependencies", "peerDependencies", "optionalDependencies", "bundledDependencies"} & package.keys()
+    imported = re.findall(r"""(?:\bfrom|\bimport\(?|\brequire\()\s*["']([^"']+)""", (CLIENT / "src" / "index.js").read_text("utf-8"))
+    assert [name for name in imported if not name.startswith("./")] == []
+
+
 @needs_node
 def test_the_types_are_those_of_the_document() -> None:
     text = json.dumps(document(ENDPOINTS, "0"))
     made = subprocess.run([NODE, "scripts/types.mjs"], cwd=CLIENT, input=text, capture_output=True, text=True, check=True)
     assert made.stdout == (CLIENT / "src" / "api.d.ts").read_text("utf-8"), "run scripts/types.mjs"
+
+
+@pytest.mark.skipif(TSC is None, reason="needs TypeScript's tsc, on the PATH or by `npm install` in clients/typescript")
+def test_the_types_compile_and_the_tests_fit_them() -> None:
+    done = subprocess.run([TSC, "-p", "."], cwd=CLIENT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 @needs_node

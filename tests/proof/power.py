@@ -111,6 +111,9 @@ class _Connection:
     in_transaction = property(lambda self: self._it.in_transaction)
     total_changes = property(lambda self: self._it.total_changes())
 
+    def set_progress_handler(self, handler: Any, steps: int) -> None:
+        self._it.set_progress_handler(handler, steps or 100)
+
     def execute(self, statement: str, values: Iterable[Any] = ()) -> _Answer:
         try:
             return _Answer(self._it, self._it.execute(statement, tuple(values)).fetchall())

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hmac
+import types
+
 import pytest
 from starlette.testclient import TestClient
 
 from sayiir import InMemoryBackend
-from sayiir.server import create_app
+from sayiir.server import create_app, security
 from sayiir.server.api import ENDPOINTS
 from sayiir.server.security import COOKIE, CSP, cookie_of
 from sayiir.service import Access, Role
@@ -78,6 +81,28 @@ def test_a_token_however_it_is_sent(given):
 def test_a_token_that_is_none(given):
     with opened(auth="secret") as client:
         assert client.get(f"{API}/views", headers={"Authorization": given.encode("latin-1")}).status_code == 401
+
+
+@pytest.mark.parametrize("given", ["viewer", "wrong", ""])
+def test_tokens_and_cookies_are_compared_in_constant_time(given, monkeypatch):
+    compared = []
+
+    def recorded(stored, sent):
+        compared.append((stored, sent))
+        return hmac.compare_digest(stored, sent)
+
+    monkeypatch.setattr(security, "hmac", types.SimpleNamespace(compare_digest=recorded, new=hmac.new))
+    whole = [(token.encode(), given.encode()) for token in TOKENS]  # each one, found or not
+    with opened(auth=TOKENS) as client:
+        client.get(f"{API}/views", headers={"Authorization": f"Bearer {given}"})
+        assert compared == whole
+        compared.clear()
+        client.post("/login", data={"token": given}, follow_redirects=False)
+        assert compared[-len(TOKENS) :] == whole
+        compared.clear()
+        client.cookies.clear()
+        client.get(f"{API}/views", headers={"Cookie": f"{COOKIE}={given}"})
+        assert compared == [(cookie_of(token).encode(), given.encode()) for token in TOKENS]
 
 
 @pytest.mark.parametrize("auth", ["", {}, {"": Access()}])
@@ -162,6 +187,19 @@ def test_a_bearer_token_is_no_browsers_doing():
     with opened(auth="t") as client:
         headers = {"Authorization": "Bearer t", "sec-fetch-site": "cross-site"}
         assert client.put(f"{API}/views/v", json={}, headers=headers).status_code == 200
+
+
+# --- how much ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", ["/bulk", "/views", "/theme", "/instances/a", "/workflows/double", f"{API}/instances"])
+def test_a_body_or_a_form_has_so_many_bytes_at_most(place):
+    kind = "application/json" if place.startswith(API) else "application/x-www-form-urlencoded"
+    with opened(max_body=1000) as client:
+        for length, refused in ((1000, False), (1001, True)):
+            answer = client.post(place, content=b"a" * length, headers={"content-type": kind}, follow_redirects=False)
+            assert (answer.status_code == 413) == refused, answer.text
+            assert ("1,000 bytes" in answer.text) == refused
 
 
 # --- signing in -------------------------------------------------------------------------------------------------------

@@ -52,6 +52,39 @@ def test_small_ones_are_drawn_as_they_are():
     assert folded(GATE.graph, None) == (GATE.graph, None)
 
 
+def grouped(nodes):
+    """Return a flow of exactly so many nodes: a child flow of 100 tasks, and the rest one after the other."""
+    inner = Flow("inner")
+    for place in range(100):
+        inner = inner.then(same, name=f"in{place}")
+    flow = Flow("grouped").then_flow(inner.build())
+    for place in range(nodes - 101):
+        flow = flow.then(same, name=f"out{place}")
+    return flow.build().graph
+
+
+def test_300_nodes_are_drawn_in_full_and_of_301_the_groups_are_folded():
+    full, folding = grouped(300), grouped(301)
+    assert [len(list(walk(graph.nodes))) for graph in (full, folding)] == [300, 301]
+    assert folded(full, None) == (full, None)
+    assert "in99" in picture(full, None)
+    drawn, _ = folded(folding, None)
+    assert len(list(walk(drawn.nodes))) == 201, "200 tasks, and one for the group"
+    assert "100 nodes" in drawn.nodes[0].metadata.display_name
+    assert "in99" not in picture(folding, None)
+
+
+def test_2000_nodes_are_drawn_and_none_beyond():
+    flow = Flow("long")
+    for place in range(2000):
+        flow = flow.then(same, name=f"t{place}")
+    drawn, _ = folded(flow.build().graph, None)
+    assert [node.id for node in drawn.nodes] == [f"t{place}" for place in range(2000)]
+    drawn, _ = folded(flow.then(same, name="one_more").build().graph, None)
+    assert [node.id for node in drawn.nodes[-2:]] == ["t1999", "…"]
+    assert drawn.nodes[-1].metadata.display_name == "… and 1 more nodes"
+
+
 def test_large_groups_are_folded_with_what_is_in_them():
     workflow = wide(10, 60)
     states = {f"t0-{place}": NodeState("completed") for place in range(60)} | {"t1-5": NodeState("failed")}

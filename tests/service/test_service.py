@@ -379,6 +379,15 @@ def test_purge(service, backend):
     assert service.purge(ADMIN, 0, dry_run=True) in (0, 1), "the end may be of this very microsecond"
     assert service.purge(ADMIN, "30d") == 0
     assert [row.instance_id for row in service.find(VIEWER).items] == ["b", "a"]
+    (line,) = service.audit(ADMIN)[0][:1]
+    assert (line.user, line.action, line.target, line.details) == (ADMIN.user, "purge", "*", {"older_than": "30d", "deleted": 0})
+    assert [one.action for one in service.audit(ADMIN)[0]] == ["purge", "submit"], "a count leaves no line"
+    ended = backend.load("a").instance.updated_at
+    while backend.now() <= ended:
+        pass  # a microsecond
+    assert service.purge(ADMIN, 0) == 1
+    assert service.audit(ADMIN)[0][0].details == {"older_than": 0, "deleted": 1}
+    assert [row.instance_id for row in service.find(VIEWER).items] == ["b"]
 
 
 def test_unknown_ids(service):

@@ -75,6 +75,14 @@ def test_quarantined():
     assert (found.code, "after 3 crashes" in found.sentence) == ("quarantined", True)
 
 
+@pytest.mark.parametrize("details", [{}, {"crashes": None}, {"exit_code": 3}])
+def test_a_child_process_that_exited_or_a_pool_that_broke_is_no_quarantine(details):
+    failure = Failure("WorkerCrashError", "exited with code 3", "t", "t", 1, code="worker_crash", details=details)
+    found = told(given=instance(State.FAILED), failure=failure)
+    assert found.code == "failed"
+    assert found.sentence == "Task 't' failed with WorkerCrashError: exited with code 3"
+
+
 def test_cancelled_by_somebody_for_a_reason():
     found = told(given=instance(State.CANCELLED, actor="ann", reason="a mistake"))
     assert (found.code, found.sentence) == ("cancelled", "It was cancelled by ann: “a mistake”")

@@ -5,6 +5,7 @@ import signal
 import pytest
 
 from sayiir import WorkflowClient
+from sayiir.service import Access, Service
 from tests.worker.child import CHAIN, FORK, POISON, QUICK, Process, noted, open_backend, open_gate
 from tests.worker.support import ended, eventually, status
 
@@ -129,4 +130,6 @@ def test_a_poison_task_ends_failed_after_three_crashes_while_others_complete(pat
         assert last.end() == 0
     found = status(backend, "poison")
     assert found.error.startswith("WorkerCrashError: the process that ran task 'kill' died 3 times while it ran")
+    told = Service(backend).why(Access(), "poison")
+    assert (told.code, "quarantined after 3 crashes of the process" in told.sentence) == ("quarantined", True)
     assert [words[0] for words in noted(path)].count("kill") == 3

@@ -54,7 +54,7 @@ def create_app(
         allowed_hosts: names under which it is reached, beside this machine's; with `auth` any when none is given.
         mask: what of stored values is not shown.
         trace_url: a link to a trace, with "{trace_id}" in it.
-        max_body: bytes of a request's body.
+        max_body: bytes of a request's body, or of a posted form.
 
     Returns:
         The app.
@@ -79,7 +79,7 @@ def create_app(
     api = Api(site, (*ENDPOINTS, own))
     app = Starlette(lifespan=lambda _: _closing(watcher))
     guard = Guard(_beside(api, app), auth, allowed_hosts)
-    app.router.routes += [*_probes(site), *(_signing(guard) if guard.signs_in else ()), *_pages(service, guard, __version__)]
+    app.router.routes += [*_probes(site), *(_signing(guard) if guard.signs_in else ()), *_pages(site, guard, __version__)]
     return guard
 
 
@@ -104,13 +104,15 @@ async def _closing(watcher: Watcher) -> AsyncGenerator[None, None]:
         await anyio.to_thread.run_sync(watcher.close)
 
 
-def _pages(service: Service, guard: Guard, version: str) -> list[BaseRoute]:
+def _pages(site: Site, guard: Guard, version: str) -> list[BaseRoute]:
     """Return the routes of the pages, where what they are made with is installed."""
     if importlib.util.find_spec("jinja2") is None or importlib.util.find_spec("sayiir.server.pages") is None:
         return []
     from sayiir.server.pages import page_routes  # type: ignore[import-not-found, unused-ignore]
 
-    found: list[BaseRoute] = page_routes(service, access_of, signs_in=guard.signs_in, version=version)
+    found: list[BaseRoute] = page_routes(
+        site.service, access_of, signs_in=guard.signs_in, version=version, max_form=site.max_body
+    )
     return found
 
 

@@ -258,7 +258,9 @@ def _figures(endings: list[Ended]) -> tuple[float | None, float | None, float | 
         return None, None, None, ()
     took = [(ending.updated_at - ending.created_at) / 1_000_000 for ending in newest if ending.status is State.COMPLETED]
     recent = tuple((ending.updated_at - ending.created_at) / 1_000_000 for ending in reversed(newest[:_RECENT]))
-    ranked = sorted(took)
-    middle = ranked[len(ranked) // 2] if ranked else None
-    slow = ranked[min(len(ranked) - 1, len(ranked) * 95 // 100)] if ranked else None
-    return len(took) / len(newest), middle, slow, recent
+    return len(took) / len(newest), _rank(took, 50), _rank(took, 95), recent
+
+
+def _rank(values: list[float], percent: int) -> float | None:
+    """Return the least value that so many of a hundred do not exceed; None of nothing."""
+    return sorted(values)[-(-len(values) * percent // 100) - 1] if values else None

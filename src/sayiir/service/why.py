@@ -106,11 +106,11 @@ def _failed(facts: Facts) -> Why:
     if failure is None:
         return Why("failed", "It failed, and the stored error cannot be read.", (ended,), "look at the log of its worker")
     evidence = (("task", failure.task_id), ("error", failure.text), ("attempts", str(failure.attempts)), ended)
-    if failure.code == "worker_crash":
-        crashes = failure.details.get("crashes", failure.attempts)
+    crashes = failure.details.get("crashes") if failure.code == "worker_crash" else None
+    if isinstance(crashes, int):  # a pool that broke, or a child process that exited, is a failure as any other
         return Why(
             "quarantined",
-            f"It was quarantined after {plural(int(crashes), 'crash', 'crashes')} of the process that ran task "
+            f"It was quarantined after {plural(crashes, 'crash', 'crashes')} of the process that ran task "
             f"{failure.task_id!r}.",
             evidence,
             "find out why the task kills its process (memory, native code), mend that, then retry the instance",

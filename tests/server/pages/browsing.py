@@ -75,3 +75,11 @@ def ready(page: Any, url: str) -> None:
     """Go to a page and wait until its scripts listen."""
     page.goto(url)
     page.locator("html[data-ready=yes]").wait_for(state="attached")
+
+
+def faults_of(page: Any) -> list[str]:
+    """Return what axe finds on a page, and whether it is wider than its window; the page has axe as an init script."""
+    wide, room = page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
+    broken = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(r => r.violations)")
+    found = [f"{one['id']} {node['target']} {node['failureSummary']}" for one in broken for node in one["nodes"][:3]]
+    return [*([f"{wide} px wide in {room}"] if wide > room else []), *found]

@@ -16,7 +16,7 @@ from sayiir.errors import BackendError
 from sayiir.server.pages import page_routes
 from sayiir.server.security import Guard, access_of
 from sayiir.service.drawing import picture
-from tests.server.pages.browsing import AXE, Browser, browser, ready
+from tests.server.pages.browsing import AXE, ready
 from tests.server.pages.site import serving
 from tests.server.pages.stub import StubService, _step
 from tests.server.pages.test_html import HOSTILE, PAGES
@@ -63,12 +63,6 @@ def base() -> Iterator[str]:
     routes = [Mount(path, Starlette(routes=_app(service))) for path, service in mounts.items()]
     with serving(Guard(Starlette(routes=[*routes, *_app(StubService())]))) as address:
         yield address
-
-
-@pytest.fixture(scope="module")
-def chrome() -> Iterator[Browser]:
-    with browser() as started:
-        yield started
 
 
 @pytest.mark.parametrize("look", ["light", "dark", "narrow"])

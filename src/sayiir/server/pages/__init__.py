@@ -20,7 +20,7 @@ from sayiir.server.pages.assets import asset_routes
 from sayiir.server.pages.bulk import bulk
 from sayiir.server.pages.flows import workflow, workflows
 from sayiir.server.pages.instance import instance
-from sayiir.server.pages.kit import Kit
+from sayiir.server.pages.kit import MAX_FORM, Kit
 from sayiir.server.pages.listing import instances, save_view
 from sayiir.server.pages.others import audit, compare, inbox, login, missing, theme, workers
 from sayiir.service.model import Access
@@ -32,7 +32,12 @@ __all__ = ["Kit", "page_routes"]
 
 
 def page_routes(
-    service: Service, access_of: Callable[[Request], Access], *, signs_in: bool = False, version: str = ""
+    service: Service,
+    access_of: Callable[[Request], Access],
+    *,
+    signs_in: bool = False,
+    version: str = "",
+    max_form: int = MAX_FORM,
 ) -> list[BaseRoute]:
     """Return the routes of all pages and of what they load.
 
@@ -41,8 +46,9 @@ def page_routes(
         access_of: who asks; called for every request.
         signs_in: whether there are routes to sign in and out (see `server.security`).
         version: of the program; a new one makes browsers load style sheets and scripts again.
+        max_form: bytes of a posted form.
     """
-    kit = Kit(service, access_of, signs_in=signs_in, version=version)
+    kit = Kit(service, access_of, signs_in=signs_in, version=version, max_form=max_form)
     both = ("GET", "POST")
     return [
         Route("/", _home(kit), include_in_schema=False),

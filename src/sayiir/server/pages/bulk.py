@@ -20,7 +20,7 @@ async def bulk(kit: Kit, request: Request) -> Response:
     """Count what an action would do, or do the next portion of it."""
     if request.method == "GET":  # somebody came back to it
         return kit.go(kit.links(request)("instances"))
-    pairs = await posted(request)
+    pairs = await posted(kit, request)
     form = dict(pairs)
     ids = tuple(dict.fromkeys(value for name, value in pairs if name == "id"))
     action, scope, where = form.get("action", ""), form.get("scope", "ids"), form.get("where", "")

@@ -44,6 +44,7 @@ _BY_CODE: dict[str, Said] = {
     "invalid_state": Said(409, "That is not possible now", "The instance has moved on since this page was drawn."),
     "instance_busy": Said(409, "That is not possible now", "Somebody else is at it. Try again in a moment."),
     "instance_already_exists": Said(409, "This id is taken", "Choose another id, or leave it empty."),
+    "body_too_large": Said(413, "That is too large", "Go back and send less, or raise max_body of the server."),
     "bad_filter": Said(400, "The filter cannot be read", "Correct it, or start with an empty one."),
     "schema_version": Said(503, "The database has another version", "Run `sayiir db migrate`, or update this program."),
 }

@@ -60,7 +60,7 @@ async def workflow(kit: Kit, request: Request) -> Response:
 
 async def submit(kit: Kit, request: Request) -> Response:
     """Submit what the form says; what is wrong is told in the form."""
-    form, name, access = await fields_of(request), name_of(request), kit.access_of(request)
+    form, name, access = await fields_of(kit, request), name_of(request), kit.access_of(request)
     flow = await kit.call(kit.service.workflow, access, name)
     answers = read_answers(form_of(flow.form), form)
     if answers.errors:

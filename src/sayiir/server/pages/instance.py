@@ -98,7 +98,7 @@ async def _audit(kit: Kit, access: Access, instance_id: str) -> tuple[AuditLine,
 
 async def act(kit: Kit, request: Request) -> Response:
     """Do what a form of the page asked for."""
-    form, instance_id, access = await fields_of(request), name_of(request), kit.access_of(request)
+    form, instance_id, access = await fields_of(kit, request), name_of(request), kit.access_of(request)
     links, action = kit.links(request), form.get("action", "")
     reason = form.get("reason", "").strip() or None
     match action:

@@ -40,7 +40,7 @@ TEMPLATES = Path(__file__).parent.parent / "templates"
 THEMES = ("light", "dark", "system")
 THEME_COOKIE = "sayiir_theme"
 MAX_FORM = 4 << 20
-"""Bytes of a posted form; the server's own limit on bodies may be lower."""
+"""Bytes of a posted form, where nothing else is said."""
 
 
 SAYING = {
@@ -60,6 +60,12 @@ SAYING = {
 
 class FormError(ValueError):
     """A form that no page of ours has sent."""
+
+
+class FormTooLargeError(FormError):
+    """A form of more bytes than are read."""
+
+    code = "body_too_large"
 
 
 class Links:
@@ -104,15 +110,23 @@ class Kit:
         service: what the pages show.
         access_of: who asks; the server's own middleware has found that out.
         signs_in: whether somebody can sign in and out with a token.
+        max_form: bytes of a posted form.
     """
 
     def __init__(
-        self, service: Service, access_of: Callable[[Request], Access], *, signs_in: bool = False, version: str = ""
+        self,
+        service: Service,
+        access_of: Callable[[Request], Access],
+        *,
+        signs_in: bool = False,
+        version: str = "",
+        max_form: int = MAX_FORM,
     ) -> None:
         self.service = service
         self.access_of = access_of
         self.signs_in = signs_in
         self.version = version
+        self.max_form = max_form
         self._templates = _environment()
 
     async def call(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -167,7 +181,7 @@ class Kit:
         return Route(place, guarded(self, page), methods=list(methods or ("GET",)), include_in_schema=False)
 
 
-async def posted(request: Request) -> list[tuple[str, str]]:
+async def posted(kit: Kit, request: Request) -> list[tuple[str, str]]:
     """Return the fields of a posted form, in order.
 
     Raises:
@@ -178,21 +192,21 @@ async def posted(request: Request) -> list[tuple[str, str]]:
     body = bytearray()
     async for chunk in request.stream():
         body += chunk
-        if len(body) > MAX_FORM:
-            raise FormError(f"the form is larger than {MAX_FORM >> 20} MB")
+        if len(body) > kit.max_form:
+            raise FormTooLargeError(f"a form may have {kit.max_form:,} bytes")
     try:
         return parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=5000)
     except ValueError as error:
         raise FormError(f"the form cannot be read: {error}") from None
 
 
-async def fields_of(request: Request) -> dict[str, str]:
+async def fields_of(kit: Kit, request: Request) -> dict[str, str]:
     """Return the fields of a posted form by name; of several with one name, the last.
 
     Raises:
         FormError: it is no form, or too large.
     """
-    return dict(await posted(request))
+    return dict(await posted(kit, request))
 
 
 @functools.cache

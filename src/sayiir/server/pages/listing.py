@@ -83,7 +83,7 @@ def shown_facets(where: str, facets: Facets, href: Any) -> dict[str, list[dict[s
 
 async def save_view(kit: Kit, request: Request) -> Response:
     """Keep the filter under a name, rename its view, or drop the view of that name."""
-    form = await fields_of(request)
+    form = await fields_of(kit, request)
     access, where = kit.access_of(request), form.get("where", "")
     if drop := form.get("drop"):
         await kit.call(kit.service.drop_view, access, drop)

@@ -80,7 +80,7 @@ async def audit(kit: Kit, request: Request) -> Response:
 
 async def theme(kit: Kit, request: Request) -> Response:
     """Keep the theme that was chosen, and go back."""
-    chosen = (await fields_of(request)).get("theme", "")
+    chosen = (await fields_of(kit, request)).get("theme", "")
     links = kit.links(request)
     answer = kit.go(_back(request, links("instances")))
     answer.set_cookie(

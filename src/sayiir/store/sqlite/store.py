@@ -9,6 +9,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,6 +22,8 @@ from sayiir.store.base import ScriptedStore
 from sayiir.store.numbers import Numbers
 from sayiir.store.port import Fence, Moved, Order, Signal
 from sayiir.store.sqlite.commit import DRIVER_ERRORS, GroupCommit
+from sayiir.store.sqlite.deadline import viewed
+from sayiir.store.sqlite.explain import explained
 from sayiir.store.sqlite.filesystem import file_system, is_network
 from sayiir.store.sqlite.guest import visit
 from sayiir.store.sqlite.migrate import migrate
@@ -42,10 +45,11 @@ class SqliteBackend(ScriptedStore):
         durability: "full" survives a power cut; "normal" survives a crash of the process, and may lose the last moments
             at a power cut, but never breaks.
         lock_timeout: seconds to wait for other processes' writes before BackendError.
+        statement_timeout_secs: after which a read is given up, of which a file's backend does one at a time.
         max_value_bytes: the longest input, result or payload, as JSON; 64 MiB when not given.
 
     Raises:
-        ValueError: durability, lock_timeout or max_value_bytes is out of range.
+        ValueError: an argument is out of range.
         BackendError: the file cannot be opened, or is not a SQLite database.
         SchemaVersionError: the file was made by a newer release.
 
@@ -65,6 +69,7 @@ class SqliteBackend(ScriptedStore):
         *,
         durability: Literal["full", "normal"] = "full",
         lock_timeout: float = 10.0,
+        statement_timeout_secs: float = 30.0,
         max_value_bytes: int = MAX_BYTES,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
@@ -72,10 +77,13 @@ class SqliteBackend(ScriptedStore):
             raise ValueError(f'durability must be "full" or "normal", not {durability!r}')
         if isinstance(lock_timeout, bool) or not 0 <= lock_timeout <= 86_400:
             raise ValueError(f"lock_timeout must be from 0 to 86400 seconds, not {lock_timeout!r}")
+        if isinstance(statement_timeout_secs, bool) or not 0 < statement_timeout_secs <= 86_400 * 365:
+            raise ValueError(f"statement_timeout_secs must be a positive number of seconds, not {statement_timeout_secs!r}")
         super().__init__(clock, max_value_bytes)
         self.path = os.fspath(path)
         self.durability = durability
         self._lock_timeout = lock_timeout
+        self._statement_timeout = statement_timeout_secs
         self._in_memory = self.path == ":memory:"
         self._pid = os.getpid()
         self._closed = False
@@ -232,20 +240,26 @@ class SqliteBackend(ScriptedStore):
             self._check_usable()  # it may have been closed while this thread waited
             try:
                 if self._reader is None:
-                    connection = self._connect()
-                    assert self._owners is not None  # noqa: S101 -- made with the writer
-                    rows = SqliteRows(connection, self._owner, self.clock.now, self._owners.alive, self._numbers)
-                    self._reader = connection, rows
-                connection, rows = self._reader
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")  # an interruption fell between the last BEGIN and what followed
-                connection.execute("BEGIN")
-                try:
-                    return script(rows)
-                finally:
-                    connection.execute("ROLLBACK")
+                    self._reader = self._new_reader()
+                return viewed(*self._reader, script, self._statement_timeout)
             except DRIVER_ERRORS as error:
                 raise self._explain(error) from error
+
+    def _new_reader(self) -> tuple[sqlite3.Connection, SqliteRows]:
+        connection = self._connect()
+        return connection, SqliteRows(connection, self._owner, self.clock.now, self._rows.alive, self._numbers)
+
+    def faults(self) -> list[str]:
+        """Return what is wrong with the stored data (see the base), through a connection of its own: it may take long."""
+        if self._in_memory:
+            return super().faults()
+        self._check_usable()
+        try:
+            connection, rows = self._new_reader()
+            with closing(connection):
+                return viewed(connection, rows, lambda seen: seen.faults(), None)
+        except DRIVER_ERRORS as error:
+            raise self._explain(error) from error
 
     def within(self, connection: Any, script: Callable[[Any], T]) -> T:
         """Run a script in the open transaction of a caller's own sqlite3 connection (see the base)."""
@@ -273,21 +287,7 @@ class SqliteBackend(ScriptedStore):
             )
 
     def _explain(self, error: Exception) -> BackendError:
-        text = str(error)
-        fixes = (
-            ("locked", f"another process kept writing for {self._lock_timeout:g}s; try again or raise lock_timeout"),
-            ("not a database", "the file is something else; give another path"),
-            ("codec can't decode", "the file is damaged; restore it from a backup"),
-            ("malformed", "the file is damaged; restore it from a backup"),
-            ("readonly", "make the file and its folder writable"),
-            ("closed database", "it was closed meanwhile; open another SqliteBackend"),
-            ("unable to open", "check the path and its permissions"),
-            ("full", "the disk is full; free some space, nothing was lost"),
-        )
-        fix = next((fix for word, fix in fixes if word in text), "see the cause")
-        explained = BackendError(f"SQLite on {self.path!r}: {text}; {fix}")
-        explained.__cause__ = error
-        return explained
+        return explained(error, self.path, self._lock_timeout, self._statement_timeout)
 
     # --- hints ----------------------------------------------------------------------------------------------------
 
