@@ -75,7 +75,7 @@ def halted_tokens(instance: Instance) -> list[Token]:
 def fresh_epoch(instance: Instance) -> int:
     """Return an epoch above those of all claims that an ended instance has seen."""
     ended = halted_tokens(instance)
-    # Where damage took the tokens, nobody knows their epochs: counts of claims, or their times, before it ended.
+    # Where damage took the tokens, nobody knows their epochs; no count of claims comes near a time in microseconds.
     return max(token.epoch for token in ended) + 1 if ended else instance.updated_at
 
 

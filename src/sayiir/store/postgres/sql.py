@@ -294,10 +294,9 @@ LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 # What may move now and its claim; and if that is all, when the next one may, which for a retry that is left to others is a
 # little later. One that one more crash may end, or whose instance is locked, or of which it cannot be told why it may move,
 # is taken on its own: instances are locked after tokens here, and so without waiting. Each of two workers that look at once
-# gets tokens of its own. The length of a claim tells the claims of one statement apart. Nobody waits for the disk: a claim
-# that a crash of the server has swallowed was never made, and since an epoch is the time of its claim, the next one
-# cannot be taken for it (docs/adr/0018).
-HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config('synchronous_commit', 'off', true)),
+# gets tokens of its own. The length of a claim tells the claims of one statement apart. It waits for the disk: a claim that a
+# crash of the server swallowed would be made again, and an attempt would run twice under one number.
+HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     lanes AS MATERIALIZED (SELECT l.definition, l.tags, p.priority
         FROM json_to_recordset(%(lanes)s::json) AS l (definition integer, tags text)
         CROSS JOIN generate_series(1, 5) AS p (priority)),
@@ -327,7 +326,7 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now, set_config
     roused AS (UPDATE @instances SET status = 'in_progress', updated_at = (SELECT now FROM c) WHERE status <> 'in_progress'
         AND number IN (SELECT instance FROM able WHERE wake IN ('timer', 'backoff', 'signal', 'expired'))),
     taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint,
-        epoch = greatest(t.epoch + 1, c.now), moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
+        epoch = t.epoch + 1, moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
         WHERE a.wake IS NOT NULL AND t.instance = a.instance AND t.number = a.number
         RETURNING t.instance, t.number, a.urgency, a.moved_at, t.epoch, a.wake, t.node, t.ref, t.step, t.attempt,
             t.iteration, t.crashes, t.keys, t.due_at, a.id, a.signal, a.payload, a.sent_at),
