@@ -294,8 +294,8 @@ LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 # What may move now and its claim; and if that is all, when the next one may, which for a retry that is left to others is a
 # little later. One that one more crash may end, or whose instance is locked, or of which it cannot be told why it may move,
 # is taken on its own: instances are locked after tokens here, and so without waiting. Each of two workers that look at once
-# gets tokens of its own. The length of a claim tells the claims of one statement apart. It waits for the disk: one that a crash
-# of the server swallowed would be made again, and an attempt would run twice under one number.
+# gets tokens of its own. The length of a claim tells the claims of one statement apart. It waits for the disk: one that
+# a crash of the server swallowed would be made again, and an attempt would run twice under one number.
 HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     lanes AS MATERIALIZED (SELECT l.definition, l.tags, p.priority
         FROM json_to_recordset(%(lanes)s::json) AS l (definition integer, tags text)
