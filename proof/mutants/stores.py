@@ -293,8 +293,8 @@ ON_POSTGRES = (
     Mutant(
         "postgres: a claim does not make earlier fences void",
         "store/postgres/sql.py",
-        "epoch = greatest(t.epoch + 1, c.now),",
-        "epoch = t.epoch,",
+        "epoch = t.epoch + 1, moved_at = c.now,",
+        "epoch = t.epoch, moved_at = c.now,",
         (POSTGRES,),
         "what_was_given_can_be_given_back",
     ),
