@@ -13,9 +13,11 @@ import attrs
 import msgspec
 import pydantic
 import pytest
+import typing_extensions
 
 from sayiir import Flow, LoopResult, Secret
-from sayiir.core.marks import NONE, Marks, together
+from sayiir.core.marks import NO_VEIL, NONE, Marks, Veil, together
+from sayiir.core.program import is_threadless, tags_text
 from sayiir.core.secrets import Finder, live
 from sayiir.core.values import codec_for, encode
 
@@ -255,3 +257,44 @@ def test_marks_that_were_stored_are_never_taken_back() -> None:
     for number in range(30):
         many = together(many, json.dumps([{"in": {}, "out": {str(number): True}, "types": {}}]))
     assert len(json.loads(many)) == 20
+
+
+Bound = TypeVar("Bound", bound=Secret[str])
+Both = typing_extensions.TypeAliasType("Both", list[Secret[str]])
+Each = typing_extensions.TypeAliasType("Each", list[T], type_params=(T,))
+
+
+class Unresolved(msgspec.Struct):
+    """Names what only type checkers see."""
+
+    key: Secret[NoSuchName]  # type: ignore[name-defined]  # noqa: F821
+    free: NoSuchName  # type: ignore[name-defined]  # noqa: F821
+
+
+def test_aliases_bounds_and_names_that_cannot_be_resolved() -> None:
+    finder = Finder()
+    assert finder.shape(Both) == {"each": True}
+    assert finder.shape(Each[Secret[int]]) == {"each": True}
+    assert finder.shape(Bound) is True
+    assert finder.shape(Unresolved) is not None
+    assert "true" in json.dumps(finder.types)
+
+
+def test_veils_go_inside_and_together() -> None:
+    types = {"a": {"any": [{"ref": "a"}, {"fields": {"x": True}}]}}
+    inside = Veil([({"ref": "a"}, types), ({"at": [None, True]}, types)])
+    assert inside.key("x").key("y").item(3).is_secret
+    assert not inside.key("z").is_secret
+    assert inside.item(1).is_secret
+    assert not inside.item(7).is_secret
+    assert (NO_VEIL | inside).key("x").is_secret
+
+
+def test_a_definition_is_marked_once() -> None:
+    program = Flow("w").delay("d", "1s").then(lambda x: x, name="one").build().program
+    assert program.stored() is program.stored()
+
+
+def test_what_needs_no_thread_has_a_mark() -> None:
+    assert is_threadless(tags_text(["a"], threadless=True))
+    assert not is_threadless(tags_text(["a"]))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import assert_never
 
 import msgspec
 
@@ -96,6 +97,8 @@ class _Flow:
                 ends_of = {branch.name: self.sequence(branch.nodes, places) for branch in node.branches}
                 self.same |= {f"{node.id}::{name}": ends for name, ends in ends_of.items()}
                 return self._task(node.join, self._composed(node.id, places, ends_of))
+            case _:
+                assert_never(node)
 
     def _composed(self, node_id: str, places: tuple[str, ...], parts: dict[str, tuple[str, ...]]) -> tuple[str, ...]:
         self.taken[node_id], self.made[node_id] = places, parts
