@@ -92,18 +92,3 @@ def test_axe_finds_nothing_on_a_count_and_a_result_of_many(chrome, shop):
         for width in (320, 1280):
             page.set_viewport_size({"width": width, "height": 640})
             assert faults_of(page) == []
-
-
-def test_axe_finds_nothing_on_a_real_instance_and_it_fits_a_phone(chrome, shop):
-    shop.world.gate.broken = True
-    shop.client.submit(shop.world.charge, "bad", Order("a chair with a name that goes on and on", 7))
-    shop.client.submit(shop.world.order, "o", Order("lamp"))
-    shop.until("bad", "failed")
-    shop.until("o", "awaiting_signal")
-    with chrome.page(shop.base, bypass_csp=True, reduced_motion="reduce") as page:
-        page.add_init_script(path=AXE)
-        for width in (1280, 320):
-            page.set_viewport_size({"width": width, "height": 640})
-            for place in ("/instances/bad?node=charge", "/instances/o", "/instances/o?tab=timeline", "/instances/o?tab=table"):
-                ready(page, shop.base + place)
-                assert faults_of(page) == [], (place, width)

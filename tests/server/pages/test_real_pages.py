@@ -1,0 +1,61 @@
+"""Every page of a real server over a real store with a real worker: axe, light, dark and as wide as a phone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.server.pages.browsing import AXE, faults_of, ready
+from tests.server.pages.world import Order
+
+PLACES = (
+    "/instances", "/instances?q=status:failed", "/instances?q=status:failed,paused", "/instances?q=nothing-begins-so", "/workflows",
+    "/instances/bad?node=charge", "/instances/bad?tab=logs", "/instances/bad?tab=table", "/instances/o", "/instances/o?tab=timeline",
+    "/instances/o?do=signal&signal=approve", "/instances/held", "/instances/gone", "/instances/slow", "/inbox", "/workflows/order",
+    "/workflows/charge?as=json", "/workers", "/compare", "/compare?id=good&id=bad", "/audit", "/audit?target=held",
+    "/instances/nobody",
+)  # fmt: skip
+
+
+@pytest.fixture
+def full(shop):
+    """A store with an instance in every state."""
+    shop.client.submit(shop.world.charge, "good", Order("lamp"))
+    shop.until("good", "completed")
+    shop.world.gate.broken = True
+    shop.client.submit(shop.world.charge, "bad", Order("a chair with a name that goes on and on", 7))
+    shop.until("bad", "failed")
+    for name in ("o", "held", "gone"):
+        shop.client.submit(shop.world.order, name, Order("lamp"))
+        shop.until(name, "awaiting_signal")
+    shop.client.pause("held", reason="stock-taking", paused_by="Ada")
+    shop.client.cancel("gone", reason="ordered twice", cancelled_by="Ada")
+    shop.client.submit(shop.world.gated, "slow", 1)
+    assert shop.world.gate.entered.wait(20)
+    return shop
+
+
+@pytest.mark.parametrize("look", ["light", "dark", "phone"])
+def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(chrome, full, look):
+    options: dict[str, Any] = {"color_scheme": "dark" if look == "dark" else "light"}
+    if look == "phone":
+        options.update(viewport={"width": 320, "height": 640}, has_touch=True)
+    found = []
+    with chrome.page(full.base, expected=("404",), bypass_csp=True, reduced_motion="reduce", **options) as page:
+        page.add_init_script(path=AXE)
+        for place in PLACES:
+            ready(page, full.base + place)
+            assert page.locator("h1").first.inner_text().strip()
+            found += [f"{place}: {fault}" for fault in faults_of(page)]
+    assert not found, "\n".join(found)
+
+
+def test_every_action_of_an_instance_by_its_page_is_sound_to_look_at(chrome, full):
+    with chrome.page(full.base, bypass_csp=True, reduced_motion="reduce") as page:
+        page.add_init_script(path=AXE)
+        for name, words in (("o", ("Cancel…", "Pause…")), ("held", ("Unpause…",)), ("bad", ("Retry…",))):
+            ready(page, f"{full.base}/instances/{name}")
+            for word in words:
+                page.locator("summary", has_text=word).first.click()
+            assert faults_of(page) == [], name
