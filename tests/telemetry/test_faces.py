@@ -18,7 +18,7 @@ from tests.cli.test_serving import Started
 from tests.telemetry.conftest import facts
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
-SENT = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
+SENT = {"traceparent": f"00-{TRACE}-{PARENT}-01", "tracestate": "vendor=one-two,other=3"}
 GATE = Flow("gate").then(lambda x: x + 1, name="first").wait_for_signal("go", type=int).then(str, name="last").build()
 
 
@@ -53,6 +53,7 @@ def test_one_trace_over_requests_of_the_api_and_a_worker(collector, http, backen
     mine = [one, signal, *collector.named("first"), *collector.named("last")]
     assert len(mine) == 4
     assert {span.trace_id.hex() for span in mine} == {TRACE}
+    assert {span.trace_state for span in mine} == {SENT["tracestate"]}
     assert one.parent_span_id.hex() == PARENT
     assert {span.parent_span_id for span in mine[1:]} == {one.span_id}
     assert [link.span_id.hex() for link in signal.links] == [PARENT]
@@ -64,11 +65,17 @@ def test_a_request_leaves_its_trace_to_itself(collector, http, backend):
     init_tracing()
     submit(http, "a", **SENT)
     submit(http, "b")
-    submit(http, "c", traceparent="nonsense")
+    submit(http, "c", traceparent="nonsense", tracestate="vendor=1")
+    longest = f"a={'x' * 250},b={'x' * 250},c=123456"
+    submit(http, "d", **{**SENT, "tracestate": longest[:512]})
+    submit(http, "e", **{**SENT, "tracestate": longest[:513]})
     shutdown_tracing()
-    kept = [backend.load(name).instance.trace.split("-")[1] for name in "abc"]
-    assert kept[0] == TRACE
-    assert len(set(kept)) == 3
+    kept = [backend.load(name).instance.trace for name in "abcde"]
+    traces = [text.split("-")[1] for text in kept]
+    assert traces == [TRACE, *traces[1:3], TRACE, TRACE]
+    assert len(set(traces)) == 3
+    states = [text.partition(" ")[2] for text in kept]
+    assert states == [SENT["tracestate"], "", "", longest[:512], ""]
 
 
 def test_a_span_of_the_applications_own_goes_before_the_header(collector, http, backend):

@@ -48,8 +48,8 @@ class Watcher:
         """Be around the sending of a signal; `found` tells its instance, None where it is not there yet."""
         return nullcontext()
 
-    def asked(self, traceparent: str) -> AbstractContextManager[object]:  # noqa: ARG002 -- for subclasses
-        """Be around what a request of another process makes happen; `traceparent` is its W3C trace context, unchecked."""
+    def asked(self, given: str) -> AbstractContextManager[object]:  # noqa: ARG002 -- for subclasses
+        """Be around what a request of another process makes happen; `given` is its W3C trace context, unchecked."""
         return nullcontext()
 
 
@@ -58,6 +58,7 @@ watchers: tuple[Watcher, ...] = ()
 shifts: WeakSet[Shift] = WeakSet()
 """The workers of this process that are at work."""
 _told: set[tuple[type, type]] = set()
+_LONGEST_STATE = 512
 
 
 def watch(watcher: Watcher) -> None:
@@ -95,11 +96,21 @@ def signalling(name: str, instance_id: str, found: Found) -> Generator[None]:
 
 
 @contextmanager
-def asked(traceparent: str | None) -> Generator[None]:
+def asked(given: str | None) -> Generator[None]:
     """Let all watchers be around what a request makes happen, if it came with a trace context."""
-    given = () if traceparent is None else watchers
-    with _around([(one, partial(one.asked, traceparent or "")) for one in given]):
+    with _around([(one, partial(one.asked, given)) for one in watchers] if given is not None else []):
         yield
+
+
+def trace_text(parent: str | None, state: str | None) -> str | None:
+    """Return a W3C trace context (`traceparent`, `tracestate`) as the one text that is stored.
+
+    A state longer than what all must carry on (512 characters) is left out; https://www.w3.org/TR/trace-context/ allows it.
+
+    >>> trace_text("00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01", "vendor=1")
+    '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01 vendor=1'
+    """
+    return f"{parent} {state}" if parent and state and len(state) <= _LONGEST_STATE else parent
 
 
 def failed(frame: Frame, error: BaseException, *, retried: bool) -> None:

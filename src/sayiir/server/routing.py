@@ -2,7 +2,7 @@
 
 Rules of this file: a path is matched segment by segment as it was sent, before its percent signs are read, so that ids
 may hold any character, slashes too. What an endpoint takes is decoded into its Struct before it is called, and unknown names
-are refused. Calls that block run in a bounded number of threads. A request's `traceparent` is the parent of what it does.
+are refused. Calls that block run in a bounded number of threads. A request's trace context is the parent of what it does.
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class Api:
         request = Request(scope, receive)
         try:
             endpoint, path = self._found(scope)
-            with observe.asked(request.headers.get("traceparent")):
+            with observe.asked(_trace_of(request)):
                 answer = await self._answer(endpoint, path, request)
         except Exception as error:  # noqa: BLE001 -- all become problems
             answer = answer_of(error)
@@ -229,6 +229,11 @@ def _is_async(handler: Any) -> bool:
     import inspect
 
     return inspect.iscoroutinefunction(handler)
+
+
+def _trace_of(request: Request) -> str | None:
+    state = ",".join(request.headers.getlist("tracestate"))
+    return observe.trace_text(request.headers.get("traceparent"), state)
 
 
 def _query(endpoint: Endpoint, request: Request) -> Any:

@@ -47,7 +47,7 @@ class Instance(msgspec.Struct, gc=False):
     priority: int | None = None
     halted: bytes | None = None
     """The tokens at the moment the instance failed or was cancelled, for a later retry."""
-    trace: str | None = None  # the trace context (W3C traceparent) of its submit, where that was traced
+    trace: str | None = None  # the W3C trace context of its submit: traceparent, and tracestate after a space
 
 
 class Token(msgspec.Struct, gc=False):

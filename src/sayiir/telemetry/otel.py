@@ -18,7 +18,7 @@ from opentelemetry.trace import Link, SpanKind
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from sayiir.runtime.context import Frame
-from sayiir.runtime.observe import Watcher
+from sayiir.runtime.observe import Watcher, trace_text
 from sayiir.store.port import Instance
 
 _FORMAT = TraceContextTextMapPropagator()
@@ -34,12 +34,17 @@ def stored_form() -> str | None:
     """
     carrier: dict[str, str] = {}
     _FORMAT.inject(carrier)
-    return carrier.get("traceparent")
+    return trace_text(carrier.get("traceparent"), carrier.get("tracestate"))
 
 
 def context_of(stored: str | None) -> Context | None:
     """Return the trace context of a stored one, as a parent for spans; None for the current context."""
-    return None if stored is None else _FORMAT.extract({"traceparent": stored}, Context())
+    return None if stored is None else _FORMAT.extract(_carrier(stored), Context())
+
+
+def _carrier(stored: str) -> dict[str, str]:
+    parent, _, state = stored.partition(" ")
+    return {"traceparent": parent, "tracestate": state} if state else {"traceparent": parent}
 
 
 class Tracing(Watcher):
@@ -87,12 +92,12 @@ class Tracing(Watcher):
             yield
 
     @contextmanager
-    def asked(self, traceparent: str) -> Generator[None]:
+    def asked(self, given: str) -> Generator[None]:
         """Let a request's trace context be the parent, unless the application's own span is already."""
         if trace_of_caller() is not None:
             yield
             return
-        token = attach(_FORMAT.extract({"traceparent": traceparent}))
+        token = attach(_FORMAT.extract(_carrier(given)))
         try:
             yield
         finally:
