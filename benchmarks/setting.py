@@ -33,7 +33,7 @@ class Scale:
     crowd: int = 1_000_000
     nodes: tuple[int, ...] = (300, 2_000)
     pages: int = 20
-    watched: int = 3_000
+    watched: int = 20_000
 
 
 QUICK = Scale(

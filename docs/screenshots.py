@@ -40,8 +40,9 @@ SHIPPED, DECLINED = (0, 1, 2, 3, 5, 6), (4, 9)
 
 def demonstrate(folder: Path) -> Path:
     """Run `make demo` in a folder; return the file that it leaves."""
-    subprocess.run([sys.executable, "-m", "demo", "--yes", "--folder", str(folder)], cwd=ROOT, check=True)  # noqa: S603 -- our own
-    return folder / "catalogue.db"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-m", "demo", "--yes"], cwd=folder, env=environment, check=True)
+    return folder / "demo-data" / "catalogue.db"
 
 
 def order(client: WorkflowClient) -> None:
@@ -97,7 +98,8 @@ def shoot(base: str) -> None:
     with sync_playwright() as play:
         browser = play.chromium.launch(executable_path=program, args=FLAGS)
         for shot, place, look in SHOTS:
-            page = browser.new_page(viewport={"width": 1360, "height": 820}, color_scheme=look)
+            width = 1560 if shot == "instance" else 1360  # as wide as its graph
+            page = browser.new_page(viewport={"width": width, "height": 820}, color_scheme=look)
             page.goto(base + place)
             page.locator("html[data-ready=yes]").wait_for(state="attached")
             page.screenshot(path=IMAGES / f"dashboard-{shot}.png")

@@ -1,7 +1,7 @@
 """One thread that notices changes, for all streams and long polls of a process.
 
 Rules of this file: a stream holds no thread; whoever waits is told "something may have changed", never what. The thread
-begins with the first who waits and ends a moment after the last; changes that come thick are told four times a second to
+begins with the first who waits and ends a moment after the last; changes that come thick are told twice a second to
 one, and the more who hear the more seldom, for each asks for its page again: what all of them cost together stays small.
 """
 
@@ -17,7 +17,7 @@ from sayiir.errors import WorkflowError
 
 _LOOK_SECS = 1.0
 _BETWEEN_SECS = 0.25
-_FOR_EACH_SECS = 0.25
+_FOR_EACH_SECS = 0.5
 _MOST_SECS = 10.0
 _LINGER_LOOKS = 5
 
