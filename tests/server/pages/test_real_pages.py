@@ -59,3 +59,17 @@ def test_every_action_of_an_instance_by_its_page_is_sound_to_look_at(chrome, ful
             for word in words:
                 page.locator("summary", has_text=word).first.click()
             assert faults_of(page) == [], name
+
+
+def test_an_action_that_came_too_late_says_so_and_leads_back(chrome, shop):
+    shop.client.submit(shop.world.order, "o", Order("lamp"))
+    shop.until("o", "awaiting_signal")
+    with chrome.page(shop.base, expected=("409",), java_script_enabled=False) as page:  # it stays as it was drawn
+        page.goto(shop.base + "/instances/o")
+        page.locator("summary", has_text="Pause…").click()
+        shop.client.cancel("o", reason="ordered twice")
+        page.get_by_role("button", name="Pause it").click()
+        page.get_by_role("heading", name="That is not possible now").wait_for()
+        page.get_by_role("link", name="See how it is now").click()
+        page.locator(".s-cancelled").first.wait_for()
+        assert page.url == shop.base + "/instances/o"
