@@ -18,6 +18,7 @@ from typing import Any
 
 import psycopg
 
+from sayiir.store.postgres import quick
 from tests.servers.ground import PATIENCE, until
 
 _here = threading.local()
@@ -28,29 +29,30 @@ _WAITS = """SELECT EXISTS (SELECT 1 FROM pg_stat_activity WHERE datname = curren
 @contextmanager
 def tapped() -> Generator[None]:
     """Let statements of actors wait for their turn; those of all other threads pass."""
-    names = ("execute", "executemany")
-    originals = {name: getattr(psycopg.Cursor, name) for name in names}
+    places = ((psycopg.Cursor, "execute"), (psycopg.Cursor, "executemany"), (quick, "ask"))
+    originals = [(place, name, getattr(place, name)) for place, name in places]
 
     def tap(original: Callable[..., Any]) -> Callable[..., Any]:
-        def run(cursor: Any, *args: Any, **more: Any) -> Any:
+        def run(asked: Any, *args: Any, **more: Any) -> Any:
             actor = getattr(_here, "actor", None)
             if actor is None:
-                return original(cursor, *args, **more)
-            actor.pause(cursor.connection.info.backend_pid)
-            answer = original(cursor, *args, **more)
+                return original(asked, *args, **more)
+            connection = asked.connection if isinstance(asked, psycopg.Cursor) else asked
+            actor.pause(connection.info.backend_pid)
+            answer = original(asked, *args, **more)
             if actor.fault is not None and actor.turns == actor.fault.turn:
-                actor.fault.strike(cursor.connection)
+                actor.fault.strike(connection)
             return answer
 
         return run
 
-    for name, original in originals.items():
-        setattr(psycopg.Cursor, name, tap(original))
+    for place, name, original in originals:
+        setattr(place, name, tap(original))
     try:
         yield
     finally:
-        for name, original in originals.items():
-            setattr(psycopg.Cursor, name, original)
+        for place, name, original in originals:
+            setattr(place, name, original)
 
 
 class Crash(BaseException):  # noqa: N818 -- it is no error: nothing in a process that is killed can catch it

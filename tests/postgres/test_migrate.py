@@ -156,10 +156,7 @@ def scans(url, statement, values):
 
 def test_the_claim_looks_at_what_is_due_alone(full):
     url, store = full
-    values = {
-        "lanes": lanes_text(lanes(store)), "limit": 10, "aging": 1, "most": 9, "apart": 2, "owner": 1, "length": 1,
-        "grace": GRACE, "before": NEVER,
-    }  # fmt: skip
+    values = lanes_text(lanes(store)), 10, 1, 9, 2, 1, 1, GRACE, NEVER
     found = scans(url, store._shared.sql.HOT_CLAIM, values)
     assert ("tokens", "Index Scan", "tokens_due") in found
     assert all(how != "Seq Scan" for _, how, _ in found), found

@@ -23,6 +23,7 @@ from sayiir.errors import BackendError, DeserializationError
 from sayiir.store import scripts
 from sayiir.store.columns import raw
 from sayiir.store.port import Beat, Claim, Fence, Instance, Lane, Signal, Work
+from sayiir.store.postgres import quick
 from sayiir.store.postgres.links import REMEMBER_SECS, Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
 from sayiir.store.postgres.rows import MOMENT, MOMENT_SECS, NEVER, PostgresRows, Shared, lanes_text
@@ -75,18 +76,14 @@ class Claims:
             processes died with it; and when the next token of these lanes may move, if no more may now.
         """
         length = int(self._shared.claim_ttl * MICROS)
-        values: dict[str, Any] = {
-            "lanes": lanes_text(lanes), "limit": limit, "aging": int(aging * MICROS), "most": most,
-            "apart": apart,
-            "owner": self._shared.owner, "length": length, "grace": GRACE,
-            "before": NEVER if before is None else before,
-        }  # fmt: skip
+        place = lanes_text(lanes), limit, int(aging * MICROS), most, apart, self._shared.owner
+        until = GRACE, NEVER if before is None else before
 
         def claim(connection: Connected, _: bool) -> tuple[dict[Key, Work | Unreadable | int], int | None]:
             # No two claims are of the same length, so that a forgotten one can be found.
-            own = values["length"] = length + 1 + next(self._lengths) % 1_000_000
+            own = length + 1 + next(self._lengths) % 1_000_000
             try:
-                rows = connection.execute(self._shared.sql.HOT_CLAIM, values).fetchall()
+                rows = quick.ask(connection, self._shared.sql.HOT_CLAIM, (*place, own, *until))
                 next_at, now = rows[0][:2]
                 self._note_time(now)
                 found = {

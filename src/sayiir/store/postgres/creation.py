@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import psycopg
-
 from sayiir.clock import MICROS
 from sayiir.core.lifecycle import State
 from sayiir.core.records import Definition, Routing
 from sayiir.errors import WorkflowError
 from sayiir.store.columns import stored_text
 from sayiir.store.port import PRIORITY, Claim, Created, Fence, Instance, NewInstance, Wake
+from sayiir.store.postgres import quick
 from sayiir.store.postgres.links import Connected, Links
 from sayiir.store.postgres.own import OwnConnection, as_json
 from sayiir.store.postgres.rows import Shared
@@ -60,10 +59,11 @@ class Creation:
         def create(connection: Connected, doubt: bool) -> int | None:
             # After a lost answer it may come through before this try, or during it.
             row = self._landed(connection, number) if doubt else None
-            row = row or psycopg.RawCursor(connection).execute(self._shared.sql.HOT_CREATE, values).fetchone()
-            if row is None and doubt:
+            rows = [row] if row else quick.ask(connection, self._shared.sql.HOT_CREATE, values)
+            if not rows and doubt:
                 row = self._landed(connection, number)
-            return None if row is None else int(row[0])
+                return None if row is None else int(row[0])
+            return int(rows[0][0]) if rows else None
 
         try:
             created_at = self._own.run(create)

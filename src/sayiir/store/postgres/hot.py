@@ -19,6 +19,7 @@ from sayiir.errors import BackendError
 from sayiir.store.columns import is_plain, keys_text, raw, record_values, stored_text
 from sayiir.store.group import Entry, Group
 from sayiir.store.port import Fence, Instance, Moved, Order, Signal
+from sayiir.store.postgres import quick
 from sayiir.store.postgres.arrivals import Arrival, write_arrivals
 from sayiir.store.postgres.lines import line_of
 from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
@@ -162,20 +163,20 @@ class HotWrites(Group):
                 work.fence.instance, work.move.records[0], work.move.position.node, stored_text
             )
             held = (work.fence.instance, work.fence.token, work.fence.epoch, keys_text(work.move.position.keys))
-            entry.result = psycopg.RawCursor(connection).execute(self._sql.HOT_STEP, values + held).rowcount == 1
+            entry.result = len(quick.ask(connection, self._sql.HOT_STEP, values + held)) == 1
             return
         if isinstance(work, Turn):
-            entry.result = connection.execute(self._sql.HOT_TURNS, _turns([work])).rowcount == 1
+            entry.result = len(quick.ask(connection, self._sql.HOT_TURNS, _turns([work]))) == 1
             if not entry.result:
                 self._landed(connection, entry)  # likewise: its signal is used up
             return
         fence, records, ref = work.fence, work.move.records, work.move.position.ref
         if len(records) == 1:
             values = (*record_values(fence.instance, records[0], None, stored_text), fence.epoch, ref)
-            row = psycopg.RawCursor(connection).execute(self._sql.HOT_FINISH_ONE, values).fetchone()
+            rows = quick.ask(connection, self._sql.HOT_FINISH_ONE, values)
         else:
-            row = connection.execute(self._sql.HOT_FINISH, _ends([work])).fetchone()
-        entry.result = None if row is None else self._instance(connection, row)
+            rows = quick.ask(connection, self._sql.HOT_FINISH, _ends([work]))
+        entry.result = self._instance(connection, rows[0]) if rows else None
 
     def _together(self, connection: Connected, batch: list[Entry]) -> None:
         sql, works = self._sql, [entry.work for entry in batch]
@@ -186,7 +187,7 @@ class HotWrites(Group):
         parts += [(sql.HOT_STEPS, _steps(steps))] if steps else []
         parts += [(sql.HOT_TURNS, _turns(turns))] if turns else []
         parts += [(sql.HOT_FINISH, _ends(ends))] if ends else []
-        answers = [answer.fetchall() for answer in _sent(connection, parts)]
+        answers = _sent(connection, parts)
         made = {*answers.pop(0)} if steps else set[Any]()
         turned = {*answers.pop(0)} if turns else set[Any]()
         ended = {row[0]: row for row in answers.pop(0)} if ends else dict[int, Any]()
@@ -250,15 +251,15 @@ class HotWrites(Group):
             self._own.close()
 
 
-def _sent(connection: Connected, parts: list[tuple[bytes, Any]]) -> list[psycopg.Cursor[Any]]:
-    """Execute statements in one transaction and one round trip."""
+def _sent(connection: Connected, parts: list[tuple[bytes, Any]]) -> list[list[Any]]:
+    """Execute statements in one transaction and one round trip; return the rows of each."""
     if len(parts) == 1:
-        return [connection.execute(*parts[0])]
+        return [quick.ask(connection, *parts[0])]
     with connection.pipeline():
         connection.execute("BEGIN")
-        answers = [connection.execute(*part) for part in parts]
+        answers = [psycopg.RawCursor(connection).execute(*part) for part in parts]
         connection.execute("COMMIT")
-    return answers
+    return [answer.fetchall() for answer in answers]
 
 
 def _steps(works: list[Step]) -> tuple[str]:

@@ -153,7 +153,7 @@ ALIVE = """SELECT locked, CASE WHEN locked THEN NOT pg_try_advisory_xact_lock_sh
     ELSE beat_at > @clock_micros() - %s END FROM @owners WHERE owner = %s"""
 
 # --- hot: one statement, one round trip, no transaction around it ---------------------------------------------------
-# Those with $1, $2, … are for `RawCursor`, which passes them on as they are.
+# Those with $1, $2, … are for `quick.ask`, or in pipelines for `RawCursor`, which passes them on as they are.
 
 # Once for all rows, and in a list of columns, where the planner puts the function's text in its place.
 _ONCE = "(SELECT @clock_micros() AS now OFFSET 0) c"
@@ -164,7 +164,7 @@ HOT_STEP = (
     $9::text, $10::bigint, $11::text, $12::text, $13::bigint, $14::bigint, $15::boolean, $16::text FROM @tokens
     WHERE instance = $17::bigint AND number = $18::integer AND epoch = $19::bigint AND """
     + _FREE_TO_STEP
-    + " AND keys IS NOT DISTINCT FROM $20::text FOR NO KEY UPDATE"
+    + " AND keys IS NOT DISTINCT FROM $20::text FOR NO KEY UPDATE RETURNING ref"
 )
 _LINE = """instance bigint, ref bigint, node text, kind text, iteration integer, attempt integer, status text,
     output text, parts text, source bigint, error text, worker text, started_at bigint, finished_at bigint, next text"""
@@ -173,7 +173,7 @@ _LINES = """g.instance, g.ref, g.node, g.kind, g.iteration, g.attempt, g.status,
 # Of many: each token is looked up by its key, whatever the planner thinks of the table.
 HOT_STEPS = (
     f"""INSERT INTO @results SELECT {_LINES} FROM (
-        SELECT * FROM json_to_recordset(%s::json) AS g ({_LINE}, token integer, epoch bigint, keys text)
+        SELECT * FROM json_to_recordset($1::json) AS g ({_LINE}, token integer, epoch bigint, keys text)
         ORDER BY instance, token) g
     CROSS JOIN LATERAL (SELECT 1 FROM @tokens t WHERE t.instance = g.instance AND t.number = g.token
         AND t.epoch = g.epoch AND t.keys IS NOT DISTINCT FROM g.keys AND """
@@ -182,7 +182,7 @@ HOT_STEPS = (
 )
 # The end of the main line: nobody has asked for anything, and the fence holds. The instance is locked before the token.
 HOT_FINISH = f"""WITH locked AS MATERIALIZED (SELECT g.* FROM (
-            SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, epoch bigint, ref bigint, lines json)
+            SELECT * FROM json_to_recordset($1::json) AS g (instance bigint, epoch bigint, ref bigint, lines json)
             ORDER BY instance) g
         CROSS JOIN LATERAL (SELECT 1 FROM @instances WHERE number = g.instance AND status = 'in_progress'
             AND request IS NULL FOR NO KEY UPDATE SKIP LOCKED) i),
@@ -209,7 +209,7 @@ HOT_FINISH_ONE = """WITH locked AS MATERIALIZED (SELECT number FROM @instances W
 # Tokens that go on to a task otherwise than by one line: after a wait, with a signal that is used up, to another attempt
 # or iteration. Signals are taken under the token's lock, without waiting: who has one locked may wait for that token.
 HOT_TURNS = f"""WITH held AS MATERIALIZED (SELECT g.* FROM (
-            SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer, epoch bigint, node text,
+            SELECT * FROM json_to_recordset($1::json) AS g (instance bigint, token integer, epoch bigint, node text,
                 ref bigint, step integer, attempt integer, iteration integer, crashes integer, keys text, used bigint,
                 lines json) ORDER BY instance, token) g
         CROSS JOIN LATERAL (SELECT 1 FROM @tokens WHERE instance = g.instance AND number = g.token AND epoch = g.epoch
@@ -298,34 +298,34 @@ LANDED_CREATE = "SELECT created_at FROM @instances WHERE number = %s"
 # a crash of the server swallowed would be made again, and an attempt would run twice under one number.
 HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     lanes AS MATERIALIZED (SELECT l.definition, l.tags, p.priority
-        FROM json_to_recordset(%(lanes)s::json) AS l (definition integer, tags text)
+        FROM json_to_recordset($1::json) AS l (definition integer, tags text)
         CROSS JOIN generate_series(1, 5) AS p (priority)),
     found AS MATERIALIZED (SELECT d.* FROM lanes l CROSS JOIN LATERAL (
             SELECT instance, number, moved_at, state, due_at, signal, crashes,
-                wake_at + l.priority * %(aging)s::bigint AS urgency FROM @tokens
+                wake_at + l.priority * $3::bigint AS urgency FROM @tokens
             WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
-            AND wake_at <= (SELECT now FROM c) AND wake_at < %(before)s::bigint - l.priority * %(aging)s::bigint
-            AND crashes <= %(most)s::bigint
-            AND (avoid IS NULL OR avoid <> %(owner)s::integer OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)
-            ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d
-        ORDER BY d.urgency, d.instance, d.number LIMIT %(limit)s::bigint),
-    present AS MATERIALIZED (SELECT 1 FROM @owners WHERE owner = %(owner)s::integer AND EXISTS (SELECT 1 FROM found)
+            AND wake_at <= (SELECT now FROM c) AND wake_at < $9::bigint - l.priority * $3::bigint
+            AND crashes <= $4::bigint
+            AND (avoid IS NULL OR avoid <> $6::integer OR wake_at <= (SELECT now FROM c) - $8::bigint)
+            ORDER BY wake_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED) d
+        ORDER BY d.urgency, d.instance, d.number LIMIT $2::bigint),
+    present AS MATERIALIZED (SELECT 1 FROM @owners WHERE owner = $6::integer AND EXISTS (SELECT 1 FROM found)
         FOR KEY SHARE SKIP LOCKED),
     able AS MATERIALIZED (SELECT f.*, s.id, s.payload, s.sent_at, CASE
-            WHEN f.crashes >= %(apart)s::bigint THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
+            WHEN f.crashes >= $5::bigint THEN NULL WHEN f.state IN ('ready', 'standing') THEN f.state
             WHEN i.instance_id IS NULL THEN NULL
             WHEN f.state = 'waiting' THEN 'timer' WHEN f.state = 'backoff' THEN 'backoff'
             WHEN s.id IS NOT NULL AND (f.due_at IS NULL OR s.sent_at < f.due_at) THEN 'signal'
             WHEN f.due_at <= (SELECT now FROM c) THEN 'expired' END AS wake
         FROM present CROSS JOIN found f LEFT JOIN LATERAL (SELECT instance_id FROM @instances
-            WHERE f.crashes < %(apart)s::bigint AND f.state NOT IN ('ready', 'standing') AND number = f.instance
+            WHERE f.crashes < $5::bigint AND f.state NOT IN ('ready', 'standing') AND number = f.instance
             AND request IS NULL AND status IN ('in_progress', 'waiting', 'awaiting_signal')
             FOR NO KEY UPDATE SKIP LOCKED) i ON true
         LEFT JOIN LATERAL (SELECT id, payload, sent_at FROM @signals WHERE f.state = 'awaiting'
             AND instance_id = i.instance_id AND name = f.signal AND consumed_at IS NULL ORDER BY id LIMIT 1) s ON true),
     roused AS (UPDATE @instances SET status = 'in_progress', updated_at = (SELECT now FROM c) WHERE status <> 'in_progress'
         AND number IN (SELECT instance FROM able WHERE wake IN ('timer', 'backoff', 'signal', 'expired'))),
-    taken AS (UPDATE @tokens t SET owner = %(owner)s::integer, until = c.now + %(length)s::bigint,
+    taken AS (UPDATE @tokens t SET owner = $6::integer, until = c.now + $7::bigint,
         epoch = t.epoch + 1, moved_at = c.now, wake_at = NULL, avoid = NULL FROM able a CROSS JOIN c
         WHERE a.wake IS NOT NULL AND t.instance = a.instance AND t.number = a.number
         RETURNING t.instance, t.number, a.urgency, a.moved_at, t.epoch, a.wake, t.node, t.ref, t.step, t.attempt,
@@ -339,15 +339,15 @@ HOT_CLAIM = """WITH c AS MATERIALIZED (SELECT @clock_micros() AS now),
     SELECT n.next_at, (SELECT now FROM c), w.instance, w.number, w.wake, w.moved_at, w.epoch, w.node, w.ref, w.step,
         w.attempt, w.iteration, w.crashes, w.keys, w.due_at, w.id, w.signal, w.payload, w.sent_at, w.instance_id,
         w.definition, w.created_at, w.updated_at, w.metadata, w.priority, w.trace, w.value, w.parts
-    FROM (SELECT min(least(d.wake_at, o.wake_at + %(grace)s::bigint)) AS next_at FROM lanes l LEFT JOIN LATERAL (
+    FROM (SELECT min(least(d.wake_at, o.wake_at + $8::bigint)) AS next_at FROM lanes l LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
-            AND wake_at > (SELECT now FROM c) AND (avoid IS NULL OR avoid <> %(owner)s::integer)
+            AND wake_at > (SELECT now FROM c) AND (avoid IS NULL OR avoid <> $6::integer)
             ORDER BY wake_at LIMIT 1) d ON true
         LEFT JOIN LATERAL (
             SELECT wake_at FROM @tokens WHERE definition = l.definition AND tags = l.tags AND priority = l.priority
-            AND wake_at > (SELECT now FROM c) - %(grace)s::bigint AND wake_at < coalesce(d.wake_at, 9223372036854775807)
-            AND avoid = %(owner)s::integer ORDER BY wake_at LIMIT 1) o ON true
-        WHERE (SELECT count(*) FROM found) < %(limit)s::bigint) n
+            AND wake_at > (SELECT now FROM c) - $8::bigint AND wake_at < coalesce(d.wake_at, 9223372036854775807)
+            AND avoid = $6::integer ORDER BY wake_at LIMIT 1) o ON true
+        WHERE (SELECT count(*) FROM found) < $2::bigint) n
     LEFT JOIN (SELECT * FROM works UNION ALL
         SELECT instance, number, urgency, moved_at, NULL, NULL, NULL, NULL, NULL, NULL, NULL, crashes, NULL, NULL, NULL,
             NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM able WHERE wake IS NULL) w ON true

@@ -1,0 +1,103 @@
+"""One prepared statement, sent and answered past the driver's cursors, which compute for longer than the server does.
+
+Rules of this file: the connection is its caller's alone, in autocommit, and in no pipeline. Parameters are $1, $2, …, each
+with a cast, since all travel as text. An error, or whatever else ends it in the middle of an answer, leaves the connection
+for its caller to drop.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Sequence
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import psycopg
+from psycopg import errors
+from psycopg.adapt import Transformer
+from psycopg.pq import ExecStatus
+
+from sayiir.store.postgres.links import Connected
+
+Value = str | int | None
+_prepared: WeakKeyDictionary[Connected, dict[bytes, bytes]] = WeakKeyDictionary()
+_GOOD = frozenset((ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK))
+
+
+def ask(connection: Connected, statement: bytes, values: Sequence[Value]) -> list[Any]:
+    """Execute a statement and return its rows.
+
+    Raises:
+        psycopg.Error: the server refused, or is away.
+    """
+    pgconn = connection.pgconn
+    texts = [_text(value) for value in values]
+    if connection.prepare_threshold is None:  # behind a pooler the next statement may meet another session
+        pgconn.send_query_params(statement, texts)
+    else:
+        pgconn.send_query_prepared(_name(connection, statement), texts)
+    result = _answer(pgconn)
+    count = result.ntuples
+    if not count:
+        return []
+    reader = Transformer(connection)
+    reader.set_pgresult(result)
+    return reader.load_rows(0, count, tuple)
+
+
+def _text(value: Value) -> bytes | None:
+    if value is None:
+        return None
+    text = value.encode() if isinstance(value, str) else b"%d" % value
+    if b"\0" in text:  # it would end there
+        raise psycopg.DataError("PostgreSQL text fields cannot contain NUL (0x00) bytes")
+    return text
+
+
+def _name(connection: Connected, statement: bytes) -> bytes:
+    names = _prepared.get(connection)
+    if names is None:
+        names = _prepared[connection] = {}
+    name = names.get(statement)
+    if name is None:
+        name = b"sayiir_%d" % len(names)
+        connection.pgconn.send_prepare(name, statement)
+        _answer(connection.pgconn)
+        names[statement] = name
+    return name
+
+
+def _answer(pgconn: Any) -> Any:
+    """Wait for the answer to what was sent; other threads go on, and an interruption is heard at once."""
+    answer, failed = None, None
+    while pgconn.flush():  # much to say: the server may have to say something first
+        if _wait(pgconn.socket, writing=True):
+            pgconn.consume_input()
+    while True:
+        while pgconn.is_busy():
+            _wait(pgconn.socket)
+            pgconn.consume_input()
+        result = pgconn.get_result()
+        if result is None:
+            break
+        answer = result
+        if result.status not in _GOOD:
+            failed = failed or errors.error_from_result(result)
+    if failed is not None:
+        raise failed
+    return answer
+
+
+if hasattr(select, "poll"):
+
+    def _wait(socket: int, *, writing: bool = False) -> bool:
+        """Block until something has come, or can be written; return whether something has come."""
+        poll = select.poll()
+        poll.register(socket, select.POLLIN | (select.POLLOUT if writing else 0))
+        return any(event & ~select.POLLOUT for _, event in poll.poll())
+
+else:
+
+    def _wait(socket: int, *, writing: bool = False) -> bool:
+        """Block likewise, where there is no poll."""
+        return bool(select.select([socket], [socket] if writing else [], [])[0])

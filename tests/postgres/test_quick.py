@@ -1,0 +1,113 @@
+"""Statements past the driver's cursors: the same rows and errors as through them."""
+
+from __future__ import annotations
+
+import threading
+
+import psycopg
+import pytest
+from psycopg import errors
+
+from sayiir.store.postgres import quick
+from tests.servers.ground import until
+
+
+@pytest.fixture(params=[True, False], ids=["prepared", "behind a pooler"])
+def connection(pg_url, request):
+    with psycopg.connect(pg_url, autocommit=True, prepare_threshold=0 if request.param else None) as connection:
+        yield connection
+
+
+ROWS = b"""SELECT n, $1::text || n, $2::bigint, NULLIF($3::boolean, n = 2), '{"a": 1}'::jsonb, ARRAY[n, 7], 1.5::numeric
+    FROM generate_series(1, $4::integer) AS n ORDER BY n"""
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 1000])
+def test_the_rows_are_those_of_a_cursor(connection, count):
+    values = "ü'\"\\", -(1 << 60), True, count
+    for _ in range(3):
+        assert quick.ask(connection, ROWS, values) == psycopg.RawCursor(connection).execute(ROWS, values).fetchall()
+
+
+def test_nothing_is_nothing_and_empty_is_empty(connection):
+    assert quick.ask(connection, b"SELECT $1::text, $2::text, $3::bigint", (None, "", None)) == [(None, "", None)]
+
+
+def test_what_gives_no_rows_gives_none(connection):
+    assert quick.ask(connection, b"SET application_name = 'quick'", ()) == []
+
+
+def test_statements_are_prepared_once_for_each_connection(connection):
+    for _ in range(3):
+        quick.ask(connection, b"SELECT $1::text", ("a",))
+        quick.ask(connection, b"SELECT $1::bigint", (1,))
+    (count,) = connection.execute("SELECT count(*) FROM pg_prepared_statements WHERE name LIKE 'sayiir%'").fetchone()
+    assert count == (0 if connection.prepare_threshold is None else 2)
+
+
+@pytest.mark.parametrize("size", [1 << 16, 20 << 20])
+def test_much_goes_both_ways(connection, size):
+    text = "0123456789abcdef" * (size // 16)
+    assert quick.ask(connection, b"SELECT $1::text, length($1::text)", (text,)) == [(text, size)]
+
+
+@pytest.mark.parametrize(
+    ("statement", "values", "error"),
+    [
+        (b"SELECT 1 / $1::integer", (0,), errors.DivisionByZero),
+        (b"SELECT $1::integer", ("x",), errors.InvalidTextRepresentation),
+        (b"SELECT nothing($1::integer)", (1,), errors.UndefinedFunction),
+        (b"SELEC $1::integer", (1,), errors.SyntaxError),
+        (b"SELECT $1::text", ("a\0b",), psycopg.DataError),
+    ],
+)
+def test_errors_are_typed_and_leave_the_connection_usable(connection, statement, values, error):
+    for _ in range(2):
+        with pytest.raises(error):
+            quick.ask(connection, statement, values)
+        assert quick.ask(connection, b"SELECT $1::integer", (7,)) == [(7,)]
+
+
+def test_an_error_after_rows_is_an_error(connection):
+    with pytest.raises(errors.DivisionByZero):
+        quick.ask(connection, b"SELECT 1 / (3 - n) FROM generate_series(1, $1::integer) AS n", (3,))
+
+
+def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, pg_url):
+    found = []
+
+    def sleep():
+        try:
+            quick.ask(connection, b"SELECT pg_sleep($1::integer)", (60,))
+        except psycopg.Error as error:
+            found.append(error)
+
+    thread = threading.Thread(target=sleep)
+    thread.start()
+    pid = connection.info.backend_pid
+    with psycopg.connect(pg_url, autocommit=True) as other:
+        asleep = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s"
+        until(lambda: other.execute(asleep, (pid,)).fetchone() == (True,), "the session sleeping")
+        other.execute("SELECT pg_terminate_backend(%s)", (pid,))
+    thread.join(20)
+    assert [isinstance(error, psycopg.OperationalError) for error in found] == [True]
+    with pytest.raises(psycopg.OperationalError):
+        quick.ask(connection, b"SELECT $1::integer", (1,))
+
+
+def test_a_closed_connection_is_an_operational_error(connection):
+    connection.close()
+    with pytest.raises(psycopg.OperationalError):
+        quick.ask(connection, b"SELECT $1::integer", (1,))
+
+
+def test_other_threads_go_on_while_one_waits(connection, pg_url):
+    with psycopg.connect(pg_url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(7)")
+        thread = threading.Thread(target=quick.ask, args=(connection, b"SELECT pg_advisory_lock($1::bigint)", (7,)))
+        thread.start()
+        waits = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+        until(lambda: other.execute(waits).fetchone() == (1,), "the other thread waiting")
+        other.execute("SELECT pg_advisory_unlock(7)")
+        thread.join(20)
+        assert not thread.is_alive()
