@@ -7,22 +7,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-import pytest
-
 from benchmarks.measure import Budget, Figure, ratio_of
 from benchmarks.page import number, parse, row
 from benchmarks.plot import bars
 
 ROOT = Path(__file__).parent.parent
-
-
-@pytest.fixture(scope="module")
-def quick():
-    # Not in the folder of pytest, which nobody but its owner may enter: PostgreSQL does not run as root.
-    with tempfile.TemporaryDirectory(prefix="bench-") as name:
-        folder = Path(name)
-        folder.chmod(0o755)
-        yield measured(folder)
 
 
 def measured(folder):
@@ -45,36 +34,35 @@ def figures_of(docs):
     return [Figure(**figure) for figure in json.loads((docs / "benchmarks.json").read_text("utf-8"))["figures"]]
 
 
-def test_a_quick_run_measures_every_subject(quick):
-    assert {figure.group for figure in figures_of(quick)} == {
-        "memory", "durable-memory", "sqlite-full", "sqlite-normal", "sqlite-more", "threads", "imports",
-        "postgres", "postgres-submit", "postgres-forks", "postgres-bytes",
-        "workers", "worker-bytes", "pick-up", "delays", "history",
-    }  # fmt: skip
-    for figure in figures_of(quick):
-        assert 0 <= figure.low <= figure.median <= figure.high
-        assert len(figure.samples) == figure.rounds == 2
+def test_a_quick_run_measures_every_subject_and_writes_the_page():
+    # Not in the folder of pytest, which nobody but its owner may enter: PostgreSQL does not run as root.
+    with tempfile.TemporaryDirectory(prefix="bench-") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        docs = measured(folder)
+        figures = figures_of(docs)
+        assert {figure.group for figure in figures} == {
+            "memory", "durable-memory", "sqlite-full", "sqlite-normal", "sqlite-more", "threads", "imports",
+            "postgres", "postgres-submit", "postgres-forks", "postgres-bytes",
+            "workers", "worker-bytes", "pick-up", "delays", "history",
+        }  # fmt: skip
+        for figure in figures:
+            assert 0 <= figure.low <= figure.median <= figure.high
+            assert len(figure.samples) == figure.rounds == 2
+        assert [path.name for path in folder.iterdir()] == ["docs"]
+        the_page_says_what_was_measured(docs)
 
 
-def test_a_quick_run_leaves_no_files_behind(quick):
-    assert sorted(path.name for path in quick.parent.iterdir()) == ["docs"]
+def test_the_committed_page_says_what_was_measured():
+    the_page_says_what_was_measured(ROOT / "docs")
 
 
-@pytest.mark.parametrize("committed", [False, True], ids=["quick", "committed"])
-def test_every_line_of_the_page_is_in_the_json(quick, committed):
-    docs = ROOT / "docs" if committed else quick
-    lines = lines_of(docs)
+def the_page_says_what_was_measured(docs):
+    lines, figures = lines_of(docs), figures_of(docs)
     assert lines == parse(
-        "\n".join(
-            ["<!-- figures: begin (written by `make bench`) -->", *map(row, figures_of(docs)), "<!-- figures: end -->"]
-        )
+        "\n".join(["<!-- figures: begin (written by `make bench`) -->", *map(row, figures), "<!-- figures: end -->"])
     )
     assert lines
-
-
-@pytest.mark.parametrize("committed", [False, True], ids=["quick", "committed"])
-def test_every_plot_of_the_page_is_there_and_shows_its_figures(quick, committed):
-    docs = ROOT / "docs" if committed else quick
     plots = [
         line.split("](")[1].rstrip(")")
         for line in (docs / "benchmarks.md").read_text("utf-8").splitlines()
@@ -84,7 +72,7 @@ def test_every_plot_of_the_page_is_there_and_shows_its_figures(quick, committed)
     for plot in plots:
         group = plot.removeprefix("img/bench-").removesuffix(".svg")
         drawn = (docs / plot).read_text("utf-8")
-        assert drawn.count("<rect") == sum(figure.group == group for figure in figures_of(docs)) > 0
+        assert drawn.count("<rect") == sum(figure.group == group for figure in figures) > 0
 
 
 def test_budgets():
