@@ -7,6 +7,7 @@ _AVOIDING = ("tests/worker/test_affinity.py",)
 _EARLY = ("tests/postgres/test_early_signals.py",)
 _DOUBT = ("tests/postgres/test_doubt.py", "tests/postgres/test_faults.py")
 _DAMAGE = ("tests/retry/test_damage.py",)
+_QUICK = ("tests/postgres/test_quick.py",)
 
 LATER = (
     Mutant(
@@ -45,8 +46,8 @@ LATER = (
     Mutant(
         "postgres: a claim that asks for what comes before a place takes anything",
         "store/postgres/sql.py",
-        " AND wake_at < %(before)s::bigint - l.priority * %(aging)s::bigint\n",
-        " AND %(before)s::bigint IS NOT NULL\n",
+        " AND wake_at < $9::bigint - l.priority * $3::bigint\n",
+        " AND $9::bigint IS NOT NULL\n",
         (POSTGRES,),
         _BEFORE,
     ),
@@ -74,8 +75,8 @@ LATER = (
     Mutant(
         "postgres: a retry may never run where it failed",
         "store/postgres/sql.py",
-        " OR wake_at <= (SELECT now FROM c) - %(grace)s::bigint)",
-        " OR %(grace)s::bigint < 0)",
+        " OR wake_at <= (SELECT now FROM c) - $8::bigint)",
+        " OR $8::bigint < 0)",
         _AVOIDING,
     ),
     Mutant(
@@ -164,5 +165,21 @@ LATER = (
         "        pass\n",
         ("tests/proof/test_poison.py",),
         "forks and sqlite",
+    ),
+    Mutant(
+        "postgres: an error of the server is an empty answer",
+        "store/postgres/quick.py",
+        "            failed = failed or errors.error_from_result(result)\n",
+        "            failed = failed or None\n",
+        _QUICK,
+        "errors",
+    ),
+    Mutant(
+        "postgres: a text ends at its first NUL",
+        "store/postgres/quick.py",
+        '    if b"\\0" in text:  # it would end there\n',
+        '    if text == b"\\0":  # it would end there\n',
+        _QUICK,
+        "errors",
     ),
 )

@@ -301,8 +301,8 @@ ON_POSTGRES = (
     Mutant(
         "postgres: two claim one token",
         "store/postgres/sql.py",
-        "            ORDER BY wake_at LIMIT %(limit)s::bigint FOR UPDATE SKIP LOCKED) d",
-        "            ORDER BY wake_at LIMIT %(limit)s::bigint) d",
+        "            ORDER BY wake_at LIMIT $2::bigint FOR UPDATE SKIP LOCKED) d",
+        "            ORDER BY wake_at LIMIT $2::bigint) d",
         ("tests/postgres/test_interleavings.py",),
         "claim",
     ),
@@ -316,8 +316,8 @@ ON_POSTGRES = (
     Mutant(
         "postgres: waiting makes less urgent",
         "store/postgres/sql.py",
-        "wake_at + l.priority * %(aging)s::bigint AS urgency",
-        "wake_at - l.priority * %(aging)s::bigint AS urgency",
+        "wake_at + l.priority * $3::bigint AS urgency",
+        "wake_at - l.priority * $3::bigint AS urgency",
         (POSTGRES,),
         "waiting_makes_up or more_urgent",
     ),
