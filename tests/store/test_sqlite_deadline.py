@@ -40,10 +40,23 @@ def test_a_read_that_takes_too_long_is_given_up_and_the_next_one_answers(path: P
         assert not store._reader[0].in_transaction
 
 
-def test_a_check_of_the_data_may_take_as_long_as_it_takes(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_store_in_memory_gives_a_long_read_up_too_and_goes_on() -> None:
+    with SqliteBackend(":memory:", statement_timeout_secs=0.05) as store:
+        begin(store)
+        with pytest.raises(BackendError, match=r"interrupted; it took longer than 0\.05s; .* raise statement_timeout_secs"):
+            store._read(lambda rows: rows.ask(ENDLESS))
+        assert store.load("a") is not None
+        begin(store, "b")
+        assert store._write(lambda rows: rows.ask(ENDLESS.replace("FROM n)", "FROM n LIMIT 500000)"))) == [(500000,)]
+
+
+@pytest.mark.parametrize("place", ["file", "memory"])
+def test_a_check_of_the_data_may_take_as_long_as_it_takes(
+    path: Path, place: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long = ENDLESS.replace("FROM n)", "FROM n LIMIT 200000)")
     monkeypatch.setattr(SqliteRows, "engine_faults", lambda rows: [str(rows.ask(long)[0][0])])
-    with SqliteBackend(path, statement_timeout_secs=1e-9) as store:
+    with SqliteBackend(path if place == "file" else ":memory:", statement_timeout_secs=1e-9) as store:
         with pytest.raises(BackendError, match="statement_timeout_secs"):
             store._read(lambda rows: rows.ask(long))
         assert store.faults() == ["200000"]

@@ -94,6 +94,7 @@ class Links:
             # A pooler answers with a process number of its own; then sessions are not ours, only transactions.
             self.pooled = first.info.backend_pid != _one(first, "SELECT pg_backend_pid()")
             self.prepare = prepare and not self.pooled
+            _check_encoding(first.info.parameter_status("server_encoding"), self.shown)
             self.database = _one(first, "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()")
         finally:
             first.close()
@@ -353,6 +354,13 @@ def _advice(error: Exception) -> str:
     return "check that the server runs and the URL is right"
 
 
+def _check_encoding(encoding: str | None, shown: str) -> None:
+    """Refuse a database that cannot keep every text: a result that it refused could not be written ever."""
+    if encoding not in (None, "UTF8", "SQL_ASCII"):
+        fix = "create one WITH ENCODING 'UTF8' TEMPLATE template0"
+        raise BackendError(f"PostgreSQL at {shown}: the database stores text as {encoding}, which lacks characters; {fix}")
+
+
 def _is_sound(parts: dict[str, Any]) -> bool:
     """Return whether a URL's parts are what they seem: of an unquoted password the rest would be port or database."""
     port, names = str(parts.get("port") or "5432"), (parts.get("host"), parts.get("dbname"))
@@ -384,6 +392,8 @@ def _complete(url: str) -> str:
     }  # fmt: skip
     if "," in str(parts.get("host") or ""):
         defaults["target_session_attrs"] = "read-write"
-    return make_conninfo(url, **{name: value for name, value in defaults.items() if name not in parts})
+    given = {name: value for name, value in defaults.items() if name not in parts}
+    # Whatever environment and URL say: our text is UTF-8.
+    return make_conninfo(url, **{**given, "client_encoding": "UTF8"})
 
 

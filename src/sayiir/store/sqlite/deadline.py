@@ -23,10 +23,15 @@ def viewed(connection: sqlite3.Connection, rows: Any, script: Callable[[Any], T]
         connection.execute("ROLLBACK")  # an interruption fell between the last BEGIN and what followed
     connection.execute("BEGIN")
     try:
-        with _limited(connection, seconds):
-            return script(rows)
+        return in_time(connection, rows, script, seconds)
     finally:
         connection.execute("ROLLBACK")
+
+
+def in_time(connection: sqlite3.Connection, rows: Any, script: Callable[[Any], T], seconds: float | None) -> T:
+    """Run a script that only reads, for so many seconds at most, if any."""
+    with _limited(connection, seconds):
+        return script(rows)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ from sayiir.store.base import ScriptedStore
 from sayiir.store.numbers import Numbers
 from sayiir.store.port import Fence, Moved, Order, Signal
 from sayiir.store.sqlite.commit import DRIVER_ERRORS, GroupCommit
-from sayiir.store.sqlite.deadline import viewed
+from sayiir.store.sqlite.deadline import in_time, viewed
 from sayiir.store.sqlite.explain import explained
 from sayiir.store.sqlite.filesystem import file_system, is_network
 from sayiir.store.sqlite.guest import visit
@@ -45,7 +45,7 @@ class SqliteBackend(ScriptedStore):
         durability: "full" survives a power cut; "normal" survives a crash of the process, and may lose the last moments
             at a power cut, but never breaks.
         lock_timeout: seconds to wait for other processes' writes before BackendError.
-        statement_timeout_secs: after which a read is given up, of which a file's backend does one at a time.
+        statement_timeout_secs: after which a read is given up, of which a backend does one at a time.
         max_value_bytes: the longest input, result or payload, as JSON; 64 MiB when not given.
 
     Raises:
@@ -233,9 +233,11 @@ class SqliteBackend(ScriptedStore):
         return lambda rows: scripts.checkpoint(rows, fence, move, consume, hold=False, share=True)
 
     def _read(self, script: Callable[[Any], T]) -> T:
-        if self._in_memory:
-            return self._write(script)  # its one connection is the writer's
         self._check_usable()
+        if self._in_memory:
+            assert self._writer is not None  # noqa: S101 -- it is open, and its one connection
+            writer, seconds = self._writer, self._statement_timeout
+            return self._write(lambda rows: in_time(writer, rows, script, seconds))
         with self._reader_lock:
             self._check_usable()  # it may have been closed while this thread waited
             try:
@@ -252,7 +254,7 @@ class SqliteBackend(ScriptedStore):
     def faults(self) -> list[str]:
         """Return what is wrong with the stored data (see the base), through a connection of its own: it may take long."""
         if self._in_memory:
-            return super().faults()
+            return self._write(lambda rows: rows.faults())
         self._check_usable()
         try:
             connection, rows = self._new_reader()
