@@ -17,13 +17,13 @@ class TestPostgres(StoreConformance):
     instant = 1.0  # the claims of two statements differ in length, so that each can be found again
 
     @pytest.fixture(autouse=True)
-    def _database(self, pg_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.url = pg_url
+    def _database(self, emptied_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.url = emptied_url
         # A beat by the test's clock, between its step and what is asked then, would make who is silent be there again.
         monkeypatch.setattr("sayiir.store.postgres.presence.BEAT_SECS", 3600.0)
         # Nobody is called dead in the first moments of a server.
         uptime = "SELECT clock_timestamp() - pg_postmaster_start_time() > interval '2 seconds'"
-        with psycopg.connect(pg_url, autocommit=True) as connection:
+        with psycopg.connect(emptied_url, autocommit=True) as connection:
             until(lambda: connection.execute(uptime).fetchone() == (True,), "the first moments of the server")
 
     def open_store(self) -> PostgresBackend:
