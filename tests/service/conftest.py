@@ -15,6 +15,6 @@ def backend(request, tmp_path):
     elif request.param == "sqlite":
         store = SqliteBackend(tmp_path / "runs.db")
     else:
-        store = PostgresBackend(request.getfixturevalue("pg_url"))
+        store = PostgresBackend(request.getfixturevalue("emptied_url"))
     with store:
         yield store

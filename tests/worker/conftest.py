@@ -15,7 +15,7 @@ def clock():
 @pytest.fixture(params=[*STORES, "postgres"])
 def backend(request, tmp_path):
     if request.param == "postgres":
-        store = PostgresBackend(request.getfixturevalue("pg_url"))
+        store = PostgresBackend(request.getfixturevalue("emptied_url"))
     else:
         store = open_store(request.param, tmp_path)
     with store:
