@@ -14,9 +14,12 @@ _FLAGS = (
 _TIMES = """async () => {
     await new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)));
     const painted = performance.now(), load = performance.getEntriesByType("navigation")[0].loadEventEnd;
-    const first = await new Promise(done => new PerformanceObserver(list => {
-        for (const entry of list.getEntries()) if (entry.name === "first-contentful-paint") done(entry.startTime);
-    }).observe({type: "paint", buffered: true}));
+    const first = await new Promise((done, fail) => {
+        setTimeout(() => fail(new Error("nothing was painted")), 10000);
+        new PerformanceObserver(list => {
+            for (const entry of list.getEntries()) if (entry.name === "first-contentful-paint") done(entry.startTime);
+        }).observe({type: "paint", buffered: true});
+    });
     return [first, load, painted];
 }"""
 # What was painted first is told later than the frame that shows it, so it is waited for.

@@ -125,8 +125,8 @@ LATER = (
     Mutant(
         "postgres: a batch whose answer was lost is made again without looking",
         "store/postgres/hot.py",
-        "            for entry in batch:\n                entry.work.doubt = True\n",
-        "",
+        "            self._lose(batch)  # one by one it is found out whose fault it was\n",
+        "            self._own.drop()\n",
         ("tests/postgres/test_doubt.py",),
         "in_doubt",
     ),

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg import errors
 
+from sayiir import Flow, PostgresBackend, WorkflowClient, resume_workflow, run_durable_workflow
 from sayiir.store.postgres import quick
 from tests.servers.ground import until
 
@@ -90,9 +91,54 @@ def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, pg_ur
         until(lambda: other.execute(asleep, (pid,)).fetchone() == (True,), "the session sleeping")
         other.execute("SELECT pg_terminate_backend(%s)", (pid,))
     thread.join(20)
-    assert [isinstance(error, psycopg.OperationalError) for error in found] == [True]
+    assert [type(error) for error in found] == [errors.AdminShutdown]
     with pytest.raises(psycopg.OperationalError):
         quick.ask(connection, b"SELECT $1::integer", (1,))
+
+
+class Interruption(BaseException):  # noqa: N818 -- as KeyboardInterrupt
+    """What Ctrl-C raises, without a signal."""
+
+
+def test_an_interruption_cancels_the_statement(connection, pg_url, monkeypatch):
+    statement = b"SELECT pg_advisory_lock($1::bigint), pg_sleep(0)"
+    quick.ask(connection, statement, (8,))
+    with psycopg.connect(pg_url, autocommit=True) as other:
+        other.execute("SELECT pg_advisory_lock(7)")
+        state = "SELECT state, wait_event_type FROM pg_stat_activity WHERE pid = %s"
+        pid = connection.info.backend_pid
+
+        def interrupted(*_, **__):
+            until(lambda: other.execute(state, (pid,)).fetchone() == ("active", "Lock"), "the statement waiting")
+            raise Interruption
+
+        monkeypatch.setattr(quick, "_wait", interrupted)
+        with pytest.raises(Interruption):
+            quick.ask(connection, statement, (7,))
+        until(lambda: other.execute(state, (pid,)).fetchone()[0] != "active", "the statement being cancelled")
+    connection.close()  # as its callers do
+
+
+def test_a_write_that_was_interrupted_is_found_out_about_and_its_connection_closed(pg_url, monkeypatch):
+    flow = Flow("chain").then(lambda value: value + 1, name="one").then(lambda value: value + 1, name="two").build()
+    asked, steps = quick.ask, []
+
+    def interrupted(connection, statement, values):
+        rows = asked(connection, statement, values)
+        if b"INSERT INTO" in statement and b"results" in statement and not steps:
+            steps.append(connection)
+            raise Interruption
+        return rows
+
+    with PostgresBackend(pg_url) as backend:
+        monkeypatch.setattr(quick, "ask", interrupted)
+        with pytest.raises(Interruption):
+            run_durable_workflow(flow, "a", 1, backend)
+        monkeypatch.undo()
+        assert steps[0].closed
+        status = resume_workflow(flow, "a", backend)
+        assert status.output == 3
+        assert [entry.node_id for entry in WorkflowClient(backend).timeline("a")] == ["one", "two"]
 
 
 def test_a_closed_connection_is_an_operational_error(connection):

@@ -65,7 +65,7 @@ def test_a_request_leaves_its_trace_to_itself(collector, http, backend):
     init_tracing()
     submit(http, "a", **SENT)
     submit(http, "b")
-    submit(http, "c", traceparent="nonsense", tracestate="vendor=1")
+    submit(http, "c", traceparent=f"{SENT['traceparent']} vendor=1", tracestate="vendor=1")
     longest = f"a={'x' * 250},b={'x' * 250},c=123456"
     submit(http, "d", **{**SENT, "tracestate": longest[:512]})
     submit(http, "e", **{**SENT, "tracestate": longest[:513]})

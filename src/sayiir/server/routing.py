@@ -232,8 +232,8 @@ def _is_async(handler: Any) -> bool:
 
 
 def _trace_of(request: Request) -> str | None:
-    state = ",".join(request.headers.getlist("tracestate"))
-    return observe.trace_text(request.headers.get("traceparent"), state)
+    parent, state = request.headers.get("traceparent"), ",".join(request.headers.getlist("tracestate"))
+    return None if parent is None or " " in parent else observe.trace_text(parent, state)
 
 
 def _query(endpoint: Endpoint, request: Request) -> Any:

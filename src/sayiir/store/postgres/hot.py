@@ -94,6 +94,19 @@ class HotWrites(Group):
         self.writes = 0
 
     def _commit(self, batch: list[Entry]) -> None:
+        try:
+            self._write_all(batch)
+        except BaseException:  # interrupted in the middle of an answer
+            self._lose(batch)
+            raise
+
+    def _lose(self, batch: list[Entry]) -> None:
+        """Drop the connection; whoever writes these again looks first what has come through."""
+        self._own.drop()
+        for entry in batch:
+            entry.work.doubt = True
+
+    def _write_all(self, batch: list[Entry]) -> None:
         if len(batch) == 1:
             self._alone(batch[0])
             return
@@ -106,9 +119,7 @@ class HotWrites(Group):
         try:
             self._together(self._own.get(), batch)
         except (psycopg.Error, BackendError):
-            self._own.drop()  # one by one it is found out whose fault it was, and what has come through
-            for entry in batch:
-                entry.work.doubt = True
+            self._lose(batch)  # one by one it is found out whose fault it was
 
     def _alone(self, entry: Entry) -> None:
         if isinstance(entry.work, Arrival):

@@ -1,14 +1,16 @@
 """One prepared statement, sent and answered past the driver's cursors, which compute for longer than the server does.
 
-Rules of this file: the connection is its caller's alone, in autocommit, and in no pipeline. Parameters are $1, $2, …, each
-with a cast, since all travel as text. An error, or whatever else ends it in the middle of an answer, leaves the connection
-for its caller to drop.
+Rules of this file: the connection is its caller's alone, in autocommit, and in no pipeline, and nobody rolls back on it with
+a cursor (psycopg then forgets all statements that are prepared, ours too). Parameters are $1, $2, …, each with a cast, since
+all travel as text. Whatever ends it in the middle of an answer cancels the statement and leaves the connection for its
+caller to drop.
 """
 
 from __future__ import annotations
 
 import select
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -21,6 +23,7 @@ from sayiir.store.postgres.links import Connected
 
 Value = str | int | None
 _prepared: WeakKeyDictionary[Connected, dict[bytes, bytes]] = WeakKeyDictionary()
+_CANCEL_SECS = 1.0
 _GOOD = frozenset((ExecStatus.TUPLES_OK, ExecStatus.COMMAND_OK))
 
 
@@ -32,11 +35,18 @@ def ask(connection: Connected, statement: bytes, values: Sequence[Value]) -> lis
     """
     pgconn = connection.pgconn
     texts = [_text(value) for value in values]
-    if connection.prepare_threshold is None:  # behind a pooler the next statement may meet another session
-        pgconn.send_query_params(statement, texts)
-    else:
-        pgconn.send_query_prepared(_name(connection, statement), texts)
-    result = _answer(pgconn)
+    try:
+        if connection.prepare_threshold is None:  # behind a pooler the next statement may meet another session
+            pgconn.send_query_params(statement, texts)
+        else:
+            pgconn.send_query_prepared(_name(connection, statement), texts)
+        result = _answer(pgconn)
+    except psycopg.Error:
+        raise
+    except BaseException:  # interrupted: it must not go on for a caller who is gone
+        with suppress(psycopg.Error):
+            connection.cancel_safe(timeout=_CANCEL_SECS)
+        raise
     count = result.ntuples
     if not count:
         return []
@@ -73,19 +83,24 @@ def _answer(pgconn: Any) -> Any:
     while pgconn.flush():  # much to say: the server may have to say something first
         if _wait(pgconn.socket, writing=True):
             pgconn.consume_input()
-    while True:
-        while pgconn.is_busy():
-            _wait(pgconn.socket)
-            pgconn.consume_input()
-        result = pgconn.get_result()
-        if result is None:
-            break
-        answer = result
-        if result.status not in _GOOD:
-            failed = failed or errors.error_from_result(result)
+    try:
+        while (result := _next(pgconn)) is not None:
+            answer = result
+            if result.status not in _GOOD:
+                failed = failed or errors.error_from_result(result)
+    except psycopg.OperationalError:
+        if failed is None:  # or the server has said why it ends the session
+            raise
     if failed is not None:
         raise failed
     return answer
+
+
+def _next(pgconn: Any) -> Any:
+    while pgconn.is_busy():
+        _wait(pgconn.socket)
+        pgconn.consume_input()
+    return pgconn.get_result()
 
 
 if hasattr(select, "poll"):
@@ -99,5 +114,5 @@ if hasattr(select, "poll"):
 else:
 
     def _wait(socket: int, *, writing: bool = False) -> bool:
-        """Block likewise, where there is no poll."""
-        return bool(select.select([socket], [socket] if writing else [], [])[0])
+        """Block likewise for a moment, where there is no poll, and an interruption is heard only after it."""
+        return bool(select.select([socket], [socket] if writing else [], [], 0.1)[0])

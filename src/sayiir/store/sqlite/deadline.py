@@ -41,8 +41,8 @@ def _limited(connection: sqlite3.Connection, seconds: float | None) -> Generator
         yield
         return
     is_over = map((time.monotonic() + seconds).__lt__, iter(time.monotonic, None))
-    connection.set_progress_handler(is_over.__next__, _STEPS)
-    try:
+    try:  # begun before, or an interruption in between would leave it there for whoever comes next
+        connection.set_progress_handler(is_over.__next__, _STEPS)
         yield
     finally:
         connection.set_progress_handler(None, 0)
