@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from proof.aims import aims
 from proof.part import WORDS, ZEROS, Figures
 from proof.parts.takeover import percentile
 
@@ -27,8 +28,8 @@ _TITLES = {
 }  # fmt: skip
 
 
-def write(results: Results, folder: Path) -> None:
-    """Write both files."""
+def write(results: Results, folder: Path) -> Results:
+    """Write both files; return what was written."""
     folder.mkdir(parents=True, exist_ok=True)
     slim = {**results, "parts": {name: _slim(part) for name, part in results["parts"].items()}}
     (folder / "reliability.json").write_text(json.dumps(slim, indent=1) + "\n", "utf-8")
@@ -36,6 +37,7 @@ def write(results: Results, folder: Path) -> None:
     readme = folder.parent / "README.md"
     if readme.exists():
         readme.write_text(in_readme(readme.read_text("utf-8"), slim), "utf-8")
+    return slim
 
 
 def in_readme(text: str, results: Results) -> str:
@@ -97,8 +99,13 @@ def headline(results: Results) -> list[str]:
     if recovery:
         made.append(f"recovery in the five public scenarios: at least {min(recovery.values()):.0%}")
     if "mutants" in parts.get("mutants", {}):
-        made.append(f"{parts['mutants']['killed']} of {parts['mutants']['mutants']} mutants killed")
+        made.append(_mutants(parts["mutants"]))
     return made
+
+
+def _mutants(part: Figures) -> str:
+    every = "" if part["mutants"] == part["of"] else f", drawn from {part['of']}"
+    return f"{part['killed']} of {part['mutants']} mutants killed{every}"
 
 
 def _lines(results: Results) -> Iterator[str]:
@@ -110,7 +117,8 @@ def _lines(results: Results) -> Iterator[str]:
     machine = results["machine"]
     yield f"- Date: {results['date']}; version {results['version']}"
     yield f"- Machine: {machine['processor']}, {machine['memory']}, {machine['system']}"
-    yield f"- {machine['python']}, SQLite {machine['sqlite']}"
+    servers = f", PostgreSQL {machine['postgresql']}" if "postgresql" in machine else ""
+    yield f"- {machine['python']}, SQLite {machine['sqlite']}{servers}"
     yield ""
     yield "## What must be zero"
     yield ""
@@ -123,6 +131,9 @@ def _lines(results: Results) -> Iterator[str]:
         yield f"Parts that were not run: {', '.join(missing)}."
         yield ""
     yield from _violations(results)
+    yield "Each of these is asserted again and again in the parts below; a part that finds one tells it as a violation."
+    yield ""
+    yield from _reached(results["parts"])
     yield "## How hard it was tried"
     yield ""
     yield "| | |"
@@ -131,14 +142,38 @@ def _lines(results: Results) -> Iterator[str]:
         if number := total(results, word):
             yield f"| {title} | {number:,} |"
     yield ""
-    if faults := results["parts"].get("simulation", {}).get("faults"):
-        yield "Faults of the simulation, by kind: " + ", ".join(f"{kind} {count:,}" for kind, count in faults.items()) + "."
-        yield ""
+    yield from _counts(results["parts"])
     yield from _scenarios(results["parts"].get("scenarios", {}))
     yield from _takeovers(results["parts"].get("takeover", {}))
     yield from _beside(results["parts"].get("real", {}))
     yield from _growth(results["parts"])
-    yield from _parts(results["parts"])
+    yield from _parts(results)
+
+
+def _reached(parts: dict[str, Figures]) -> Iterator[str]:
+    yield "## What is to be reached"
+    yield ""
+    yield "| | wanted | found | |"
+    yield "|---|---:|---:|---|"
+    for aim in aims(parts):
+        yield f"| {aim.title} | {aim.wanted} | {aim.found} | {'reached' if aim.reached else '**not reached**'} |"
+    yield ""
+
+
+def _counts(parts: dict[str, Figures]) -> Iterator[str]:
+    simulation, kills = parts.get("simulation", {}), parts.get("kills", {})
+    if faults := simulation.get("faults"):
+        days = f" in {simulation['simulated_days']:g} days of virtual time" if "simulated_days" in simulation else ""
+        told = ", ".join(f"{kind} {count:,}" for kind, count in faults.items())
+        yield f"Faults of the simulation, by kind{days}: {told}."
+        yield ""
+    if kills.get("kills"):
+        each = kills.get("repeats", 0) / kills["kills"]
+        yield f"Of processes killed on SQLite each made {each:.2f} executions run again: those that were in hand."
+        yield ""
+    if "mutants" in parts.get("mutants", {}):
+        yield f"Faults in our own code: {_mutants(parts['mutants'])}."
+        yield ""
 
 
 def _violations(results: Results) -> Iterator[str]:
@@ -212,7 +247,9 @@ def _growth(parts: dict[str, Figures]) -> Iterator[str]:
         yield ""
         yield f"- {soak['instances']:,} instances through one worker, {soak['per_second']:g} a second: memory"
         yield f"  {soak['rss_mb_per_100k']:+.2f} MiB for 100,000 instances, threads {soak['threads_grown']:+d}, descriptors"
-        yield f"  {soak['descriptors_grown']:+d}, tokens left {soak['rows_left']}."
+        yield f"  {soak['descriptors_grown']:+d}; with a retention of {soak['retention_secs']:g} s its tables had at most"
+        yield f"  {soak['tables_mb_early']:g} MiB in the first half and {soak['tables_mb']:g} in the second,"
+        yield f"  and {soak['rows_left']} rows in the end."
     if "parked" in parked:
         for name in ("sqlite", "postgres"):
             found = parked[name]
@@ -223,14 +260,17 @@ def _growth(parts: dict[str, Figures]) -> Iterator[str]:
     yield ""
 
 
-def _parts(parts: dict[str, Figures]) -> Iterator[str]:
+def _parts(results: Results) -> Iterator[str]:
     yield "## Part by part"
     yield ""
     yield "| part | outcome | figures | seconds | to repeat |"
     yield "|---|---|---|---:|---|"
-    for name, part in parts.items():
-        told = {key: value for key, value in part.items() if key in WORDS or key in ("tests", "rounds", "killed", "of")}
+    for name, part in results["parts"].items():
+        told = {key: value for key, value in part.items() if key in WORDS or key in ("tests", "rounds", "mutants", "killed")}
         shown = ", ".join(f"{key} {value:,}" for key, value in told.items())
         outcome = "not run" if "not_run" in part else "**violated**" if part.get("violations") else "held"
+        if part.get("version", results["version"]) != results["version"]:
+            outcome += f", at {part['version']}"
         why = part.get("not_run", shown).replace("|", "/")
-        yield f"| {name} | {outcome} | {why} | {part.get('seconds', 0):g} | `python -m proof.run --only {name}` |"
+        seed = f" --seed {part['seed']}" if "seed" in part else ""
+        yield f"| {name} | {outcome} | {why} | {part.get('seconds', 0):g} | `python -m proof.run --only {name}{seed}` |"

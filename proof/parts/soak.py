@@ -4,7 +4,8 @@ Most are of one task, so that there are very many; each twentieth has a fork, a 
 forces nothing to the disk: what is looked at is the worker.
 
 Measured on the worker's own process: memory over instances (by least squares, after a third to warm up), threads and
-descriptors at the end against those after the warm-up, and rows that are left.
+descriptors at the end against those after the warm-up; of the database the size of its tables, and the rows that are left
+when all are purged. Threads, descriptors or tables that grow are violations, and so are rows that stay.
 """
 
 from __future__ import annotations
@@ -26,8 +27,13 @@ from tests.servers.postgres import PostgresServer
 
 _BATCH = 1000
 _MIXED_IN_BATCH = _BATCH // 20
-_LEFT_SECS = 8.0
+_PURGED_SECS = 100.0
+"""Workers purge once a minute."""
+_MORE_THREADS, _MORE_DESCRIPTORS, _MORE_TABLES = 2, 4, 1.5
 RETENTION_SECS = 5.0
+_TABLES = ("instances", "tokens", "results", "signals", "logs")
+_ROWS = "SELECT " + " + ".join(f"(SELECT count(*) FROM sayiir.{table})" for table in _TABLES)
+_SIZE = "SELECT " + " + ".join(f"pg_total_relation_size('sayiir.{table}')" for table in _TABLES)
 
 
 def one(value: int) -> int:
@@ -63,7 +69,7 @@ def run(budget: Budget) -> Figures:
             client = WorkflowClient(backend)
             child = _child(url)
             try:
-                points = _submit(budget, client, child.pid)
+                points = _submit(budget, client, child.pid, url)
                 threads = threads_of(child.pid)
                 files = descriptors(child.pid)
                 # Retention works while nothing else does.
@@ -74,19 +80,38 @@ def run(budget: Budget) -> Figures:
                 child.wait(60)
     warm = points[len(points) // 3 :]
     slope = _slope([(point["done"], point["resident"]) for point in warm]) * 100_000 / 2**20
-    return {
+    half = len(points) // 2
+    early, late = (max(point["tables"] for point in some) / 2**20 for some in (points[:half], points[half:]))
+    figures: Figures = {
         "instances": points[-1]["done"],
         "rss_mb_per_100k": round(slope, 2),
         "rss_mb": round(points[-1]["resident"] / 2**20, 1),
         "threads_grown": threads - warm[0]["threads"],
         "descriptors_grown": files - warm[0]["descriptors"],
+        "retention_secs": RETENTION_SECS,
+        "tables_mb_early": round(early, 1),
+        "tables_mb": round(late, 1),
         "rows_left": rows,
         "per_second": round(points[-1]["done"] / points[-1]["at"], 1),
-        "violations": [],
     }
+    return {**figures, "violations": grown(figures, is_long=points[-1]["at"] > 2 * _PURGED_SECS)}
 
 
-def _submit(budget: Budget, client: WorkflowClient, pid: int) -> list[dict[str, Any]]:
+def grown(figures: Figures, *, is_long: bool) -> list[str]:
+    """Return what has grown that must not; tables are only judged when both halves have seen purges."""
+    found = []
+    if figures["threads_grown"] > _MORE_THREADS:
+        found.append(f"{figures['threads_grown']} threads more than after the warm-up")
+    if figures["descriptors_grown"] > _MORE_DESCRIPTORS:
+        found.append(f"{figures['descriptors_grown']} descriptors more than after the warm-up")
+    if figures["rows_left"]:
+        found.append(f"{figures['rows_left']} rows are left though all instances are older than their retention")
+    if is_long and figures["tables_mb"] > _MORE_TABLES * figures["tables_mb_early"]:
+        found.append(f"tables grew from {figures['tables_mb_early']} to {figures['tables_mb']} MiB")
+    return found
+
+
+def _submit(budget: Budget, client: WorkflowClient, pid: int, url: str) -> list[dict[str, Any]]:
     """Keep a batch under way while the next one is submitted."""
     began, points, flows, under_way = time.monotonic(), list[dict[str, Any]](), (plain(), mixed()), list[str]()
     while budget.left() > 0 or len(points) < 6:
@@ -100,7 +125,7 @@ def _submit(budget: Budget, client: WorkflowClient, pid: int) -> list[dict[str, 
         under_way = lasts
         points.append({
             "done": number * _BATCH, "resident": resident(pid), "threads": threads_of(pid),
-            "descriptors": descriptors(pid), "at": time.monotonic() - began,
+            "descriptors": descriptors(pid), "tables": _ask(url, _SIZE), "at": time.monotonic() - began,
         })  # fmt: skip
     for name in under_way:
         client.wait(name, 120)
@@ -116,9 +141,16 @@ def _slope(points: list[tuple[int, int]]) -> float:
 
 
 def _rows_left(url: str) -> int:
-    threading.Event().wait(_LEFT_SECS)
+    """Wait until everything is purged; return how many rows never were."""
+    deadline, pause = time.monotonic() + _PURGED_SECS, threading.Event()
+    while (left := _ask(url, _ROWS)) and time.monotonic() < deadline:
+        pause.wait(0.5)
+    return left
+
+
+def _ask(url: str, question: str) -> int:
     with psycopg.connect(url, autocommit=True) as connection:
-        row = connection.execute("SELECT count(*) FROM sayiir.tokens").fetchone()
+        row = connection.execute(question.encode()).fetchone()
     return int(row[0]) if row else 0
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 from proof import run as proof_run
+from proof.aims import aims
 from proof.card import headline, in_readme, render, write, zeros
 from proof.part import ROOT, Budget, NotRunError, Part
 from proof.parts import PARTS
+from proof.parts.soak import grown
 from proof.rounds import add, rounds
 
 MACHINE = {"processor": "2 × some", "memory": "4 GiB", "system": "Linux 6", "python": "CPython 3.11", "sqlite": "3.40"}
@@ -59,6 +61,58 @@ def test_the_card_that_is_kept_is_made_from_its_figures() -> None:
     readme = (ROOT / "README.md").read_text("utf-8")
     assert in_readme(readme, kept) == readme
     assert headline(kept)[0] in readme
+
+
+REACHED: dict[str, Any] = {
+    "simulation": {"seeds": 20_000, "simulated_days": 3.5, "faults": {"crash": 7}},
+    "kills": {"kills": 200, "repeats": 50},
+    "takeover": {"takeover_ms_postgres": {"samples": 9, "p50": 900.0, "p99": 2000.0, "max": 2100.0}},
+    "scenarios": {"recovery": {"a": 1.01, "b": 0.95}, "during": {}},
+    "soak": {"instances": 9, "per_second": 1.0, "rss_mb_per_100k": 1.0, "threads_grown": 0, "descriptors_grown": 0,
+             "retention_secs": 5.0, "tables_mb_early": 1.0, "tables_mb": 1.0, "rows_left": 0},
+    "mutants": {"mutants": 55, "killed": 55, "of": 139},
+}  # fmt: skip
+MISSED: list[tuple[str, dict[str, Any], str]] = [
+    ("simulation", {"seeds": 19_999}, "19,999"),
+    ("kills", {"kills": 199}, "199"),
+    ("takeover", {"takeover_ms_postgres": {"samples": 9, "p50": 1.0, "p99": 2010.0, "max": 1.0}}, "2.01 s"),
+    ("scenarios", {"recovery": {"a": 1.0, "b": 0.94}}, "94%"),
+    ("soak", {"rss_mb_per_100k": 1.1}, "+1.10 MiB"),
+    ("mutants", {"killed": 54}, "54 of 55"),
+]
+
+
+def test_what_is_to_be_reached_is_told_with_whether_it_was() -> None:
+    card = render(results(**REACHED))
+    assert [aim.reached for aim in aims(REACHED)] == [True] * 6
+    assert card.count("| reached |") == 6
+    assert "not reached" not in card
+    assert "Of processes killed on SQLite each made 0.25 executions run again" in card
+    assert "Faults of the simulation, by kind in 3.5 days of virtual time: crash 7." in card
+    assert "Faults in our own code: 55 of 55 mutants killed, drawn from 139." in card
+    assert "55 of 55 mutants killed, drawn from 139" in headline(results(**REACHED))
+
+
+@pytest.mark.parametrize(("name", "figures", "shown"), MISSED)
+def test_an_aim_that_was_missed_is_told(name: str, figures: dict[str, Any], shown: str) -> None:
+    parts = {**REACHED, name: {**REACHED[name], **figures}}
+    assert [aim.found for aim in aims(parts) if not aim.reached] == [shown]
+    assert f"{shown} | **not reached** |" in render(results(**parts))
+
+
+def test_a_part_of_another_revision_says_so_and_how_to_repeat_it() -> None:
+    card = render(results(one={"kills": 3, "seed": 7, "version": "0.0.9"}, two={"kills": 3, "version": "0.1.0"}))
+    assert "| one | held, at 0.0.9 | kills 3 | 0 | `python -m proof.run --only one --seed 7` |" in card
+    assert "| two | held | kills 3 |" in card
+
+
+def test_what_grows_in_a_soak_is_a_violation() -> None:
+    sound = {"threads_grown": 2, "descriptors_grown": 4, "rows_left": 0, "tables_mb": 15.0, "tables_mb_early": 10.0}
+    assert grown(sound, is_long=True) == []
+    worse = {"threads_grown": 3, "descriptors_grown": 5, "rows_left": 1, "tables_mb": 15.1}
+    for name, value in worse.items():
+        assert len(grown({**sound, name: value}, is_long=True)) == 1, name
+    assert grown({**sound, "tables_mb": 99.0}, is_long=False) == []
 
 
 def test_parts_have_names_of_their_own_and_tests_that_exist() -> None:
