@@ -14,14 +14,15 @@ import msgspec
 import pytest
 
 from sayiir.core.lifecycle import TRANSITIONS, Event, State
-from sayiir.testing.simulation import Summary, draw, simulate, simulate_many
+from sayiir.testing.simulation import Summary, draw, keeper, simulate, simulate_many
 from sayiir.testing.simulation.__main__ import main
 from sayiir.testing.simulation.plan import FAULTS, HINT_MODES, read
 
 PROVE = os.environ.get("SAYIIR_PROVE") == "1"
 BLOCKS, SIZE = 20, 1000 if PROVE else 50
 FIRST = random.SystemRandom().randrange(1_000_000, 2**40) if PROVE else 0
-REGRESSIONS = sorted((Path(__file__).parent / "regressions").glob("*.json"))
+KEPT = Path(__file__).parent / "regressions"
+REGRESSIONS = sorted(KEPT.glob("*.json"))
 
 UNREACHED = {
     # Whoever claims wakes the instance first, and only then can its tokens come to rest again.
@@ -45,8 +46,9 @@ def shared(tmp_path_factory):
 
 
 @pytest.mark.parametrize("block", range(BLOCKS))
-def test_no_seed_breaks_an_invariant(block, shared, record_property):
-    summary = simulate_many(range(FIRST + block * SIZE, FIRST + (block + 1) * SIZE))
+def test_no_seed_breaks_an_invariant(block, shared, record_property, tmp_path):
+    failed = keeper(KEPT if os.access(KEPT, os.W_OK) else tmp_path)
+    summary = simulate_many(range(FIRST + block * SIZE, FIRST + (block + 1) * SIZE), failed=failed)
     half = shared / f"{block}.part"
     half.write_bytes(msgspec.json.encode(summary))
     half.rename(shared / f"{block}.json")

@@ -6,10 +6,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from sayiir.testing.simulation.keep import keeper, tell
 from sayiir.testing.simulation.many import simulate_many
 from sayiir.testing.simulation.plan import Plan, draw, read, write
 from sayiir.testing.simulation.shrink import shrink
-from sayiir.testing.simulation.world import Report, World
+from sayiir.testing.simulation.world import World
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -21,13 +22,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, help="stop when so much real time has passed")
     parser.add_argument("--trace", action="store_true", help="with --seed or --plan: print every moment")
     parser.add_argument("--shrink", type=Path, metavar="FILE", help="make what fails small, and keep it in FILE")
+    parser.add_argument("--keep", type=Path, metavar="FOLDER", help="with --seeds: keep what fails there, made small")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to FILE")
     options = parser.parse_args(arguments)
     if options.seed is not None or options.plan is not None:
         plan = draw(options.seed or 0) if options.plan is None else read(options.plan.read_text("utf-8"))
         return _one(plan, trace=options.trace, smaller=options.shrink)
     first, last = map(int, options.seeds.split(":"))
-    summary = simulate_many(range(first, last), minutes=options.minutes, failed=tell)
+    failed = tell if options.keep is None else keeper(options.keep)
+    summary = simulate_many(range(first, last), minutes=options.minutes, failed=failed)
     if options.json is not None:
         options.json.write_bytes(summary.to_json())
     sys.stdout.write(
@@ -47,16 +50,6 @@ def _one(plan: Plan, *, trace: bool, smaller: Path | None) -> int:
         smaller.write_text(write(shrink(plan)) + "\n", "utf-8")
         sys.stdout.write(f"a smaller plan that fails alike is in {smaller}\n")
     return 1
-
-
-def tell(report: Report) -> None:
-    """Say what failed and how to play it again."""
-    seed = report.plan.seed
-    sys.stdout.write(f"seed {seed} failed:\n")
-    for violation in report.violations:
-        sys.stdout.write(f"  {violation}\n")
-    sys.stdout.write(f"play it again:  python -m sayiir.testing.simulation --seed {seed} --trace\n")
-    sys.stdout.write(f"make it small:  python -m sayiir.testing.simulation --seed {seed} --shrink plan.json\n")
 
 
 if __name__ == "__main__":

@@ -94,7 +94,11 @@ def simulate_many(
         started = time.monotonic()
         if minutes is not None and started - began > minutes * 60:
             break
-        report = World(draw(seed)).play()
+        try:
+            report = World(draw(seed)).play()
+        except BaseException as error:
+            error.add_note(f"at seed {seed}: python -m sayiir.testing.simulation --seed {seed} --trace")
+            raise
         summary.add(report, time.monotonic() - started)
         if report.violations:
             failed(report)

@@ -46,6 +46,15 @@ def shrink(plan: Plan, *, play: Callable[[Plan], Report] | None = None, plays: i
     return plan
 
 
+def invariant(violation: str) -> str:
+    """Return what a violation broke: the invariant's number, or the first words where it has none.
+
+    >>> invariant("at 1.500000s: I8: signal 2 was consumed after 3")
+    'I8'
+    """
+    return violation.partition(": ")[2].partition(":")[0]
+
+
 @dataclasses.dataclass
 class _Judge:
     """Says whether a plan still fails in the wanted way."""
@@ -58,7 +67,7 @@ class _Judge:
         """Return the invariant that is broken first, "" for none."""
         self.left -= 1
         violations = self.play(plan).violations
-        return violations[0].partition(": ")[2].partition(":")[0] if violations else ""
+        return invariant(violations[0]) if violations else ""
 
     def __call__(self, plan: Plan) -> bool:
         return self.left > 0 and self.code(plan) == self.wanted
