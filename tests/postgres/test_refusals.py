@@ -118,6 +118,17 @@ def test_no_connection_left_for_a_role_or_for_a_database(small, small_url):
             PostgresBackend(make_conninfo(small_url, user=user))
 
 
+def test_a_call_hears_soon_that_there_is_a_free_connection(small_url, crowd, caplog):
+    """The pool itself would look after 1, 2, 4, … seconds, and so for the last time as patience ends."""
+    with opened(small_url, acquire_timeout_secs=6) as store:
+        crowd.come()
+        sending = Beside(lambda: store.send_signal("a", "go", b"1"))
+        until(lambda: caplog.text.count("error connecting") >= 9, "the third try of three connections")
+        crowd.go()
+        assert sending.result()
+        assert count(small_url, "signals") == 1
+
+
 def test_a_chain_waits_for_a_free_connection(small_url, crowd):
     chain = Chain()
     chain.go[3].clear()

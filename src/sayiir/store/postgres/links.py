@@ -111,7 +111,8 @@ class Links:
             max_size=int(sizes["max_size"]),
             max_idle=sizes["max_idle"],
             max_lifetime=sizes["max_lifetime"],
-            reconnect_timeout=patience,
+            reconnect_timeout=_LONGEST_WAIT,
+            reconnect_failed=_look_again,
             num_workers=1,
         )
         self._pool.open()
@@ -339,6 +340,12 @@ class Links:
 def _one(connection: Connected, statement: str, *values: Any) -> Any:
     row = connection.execute(statement.encode(), values or None, prepare=False).fetchone()
     return None if row is None else row[0]
+
+
+def _look_again(pool: ConnectionPool[Connected]) -> None:
+    """Go on trying for those who wait: the pool by itself pauses longer each time, in the end as long as their patience."""
+    if pool.get_stats().get("requests_waiting"):
+        pool.check()  # it has no connection to look at then, and opens one
 
 
 def _check_encoding(encoding: str | None, shown: str) -> None:
