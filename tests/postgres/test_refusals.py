@@ -75,7 +75,7 @@ ADVICE = "raise max_connections of the server or lower max_connections= here"
 
 
 def test_verbs_say_that_the_server_is_full(small_url, crowd):
-    with opened(small_url, acquire_timeout_secs=0.5) as store:
+    with opened(small_url, acquire_timeout_secs=1) as store:
         hand, places = begin(store), lanes(store)
         store.create(new("free"), "fail", claim=False)
         crowd.come()

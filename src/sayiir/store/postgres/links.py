@@ -111,7 +111,7 @@ class Links:
             max_size=int(sizes["max_size"]),
             max_idle=sizes["max_idle"],
             max_lifetime=sizes["max_lifetime"],
-            reconnect_timeout=_LONGEST_WAIT,
+            reconnect_timeout=min(_LONGEST_WAIT, patience / 4),
             reconnect_failed=_look_again,
             num_workers=1,
         )
