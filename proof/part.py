@@ -26,6 +26,7 @@ WORDS = {
     "stops": "processes stopped beyond their claims (SIGSTOP)",
     "restarts": "PostgreSQL servers crashed and restarted",
     "terminated": "database connections ended by the server",
+    "cuts": "connections cut after a certain byte",
     "crashes": "crashes played inside the process",
     "schedules": "orders of statements played",
     "statement_faults": "of these with a crash, or a COMMIT in doubt, after one statement",

@@ -42,12 +42,26 @@ class _Messages:
             yield message
 
 
+class Loss(threading.Event):
+    """The loss of an answer, set when it has happened.
+
+    Args:
+        keep: How many bytes of the answer pass.
+    """
+
+    def __init__(self, keep: int) -> None:
+        super().__init__()
+        self.keep = keep
+        self.answer = b""
+        """The whole answer, as the server gave it."""
+
+
 class _Faults:
     """What was ordered for the next bytes, over all connections; each happens once."""
 
     def __init__(self) -> None:
         self.request: tuple[bytes, threading.Event] | None = None
-        self.answer: tuple[bytes, threading.Event] | None = None
+        self.answer: tuple[bytes, Loss] | None = None
         self.left: dict[str, tuple[int, threading.Event]] = {}
         self.statements = 0
 
@@ -74,7 +88,7 @@ class _Link:
         self._sent, self._received = _Messages(typed=False), _Messages(typed=True)
         self._requests = 1  # the start of the session is answered by a ReadyForQuery too
         self._answers = 0
-        self._lost: tuple[int, threading.Event] | None = None
+        self._lost: tuple[int, Loss] | None = None
 
     def from_client(self, data: bytes) -> tuple[bytes, bool]:
         """Return what of the client's bytes goes to the server, and whether the connection ends after it."""
@@ -96,9 +110,11 @@ class _Link:
         for message in self._received.feed(data):
             is_last = message[:1] == b"Z"  # ReadyForQuery
             if self._lost is not None and self._answers + 1 == self._lost[0]:
+                loss = self._lost[1]
+                loss.answer += message
                 if is_last:
-                    self._lost[1].set()
-                    return passed, True
+                    loss.set()
+                    return passed + loss.answer[: loss.keep], True
             else:
                 passed += message
             self._answers += is_last
@@ -204,15 +220,19 @@ class Proxy:
         self._do(lambda: self._faults.left.update({side: (n, happened) for side, n in wanted.items() if n is not None}))
         return happened
 
-    def lose_next_answer(self, marker: bytes) -> threading.Event:
-        """Let the next request with `marker` in it be done, and end the connection in place of its whole answer.
+    def lose_next_answer(self, marker: bytes, keep: int = 0) -> Loss:
+        """Let the next request with `marker` in it be done, and end the connection in place of its answer, or within it.
 
         To a client that commits (`marker=b"COMMIT"`) this is the ambiguous commit that did take place.
+
+        Args:
+            marker: What is in the request.
+            keep: How many bytes of the answer reach the client before; all of them if it is not longer than that.
 
         Returns:
             An event that is set when the server had answered and the answer was lost.
         """
-        happened = threading.Event()
+        happened = Loss(keep)
         self._do(lambda: setattr(self._faults, "answer", (marker, happened)))
         return happened
 

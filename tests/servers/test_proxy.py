@@ -108,6 +108,24 @@ def test_an_answer_is_lost_whole_and_alone(proxy, table):
     assert len([word for word in words(table) if not word.startswith("third")]) == 4000
 
 
+@pytest.mark.parametrize("keep", [0, 1, 4, 5, 12, 17, 18, 1000])
+def test_an_answer_is_lost_from_a_certain_byte_on(proxy, table, keep):
+    words_of_start = b"user\0postgres\0database\0" + table.rpartition("/")[2].partition("?")[0].encode() + b"\0\0"
+    query = b"INSERT INTO kept VALUES ('marked')\0"
+    with socket.create_connection(("127.0.0.1", proxy.port)) as raw, raw.makefile("rb") as stream:
+        raw.sendall((8 + len(words_of_start)).to_bytes(4, "big") + (196608).to_bytes(4, "big") + words_of_start)
+        while stream.read(1) != b"Z":
+            stream.read(int.from_bytes(stream.read(4), "big") - 4)
+        stream.read(5)
+        happened = proxy.lose_next_answer(b"marked", keep)
+        raw.sendall(b"Q" + (4 + len(query)).to_bytes(4, "big") + query)
+        received = stream.read()
+    whole = b"C\0\0\0\x0fINSERT 0 1\0" + b"Z\0\0\0\x05I"
+    assert happened.is_set()
+    assert (happened.answer, received) == (whole, whole[:keep])
+    assert words(table) == ["marked"]
+
+
 def test_a_fault_happens_once_and_to_its_request_alone(proxy, table):
     happened = proxy.lose_next_answer(b"marked")
     with psycopg.connect(proxy.through(table), autocommit=True) as other:

@@ -22,6 +22,7 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from sayiir.clock import Clock
 from sayiir.errors import BackendError, WorkflowError
+from sayiir.store.postgres.refusals import PoolConnection, advice
 
 T = TypeVar("T")
 Connected = psycopg.Connection[Any]
@@ -98,9 +99,11 @@ class Links:
             self.database = _one(first, "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()")
         finally:
             first.close()
+        self._refusal = ""
         self._pool: ConnectionPool[Connected] = ConnectionPool(
             self._conninfo,
-            kwargs={"autocommit": True, "prepare_threshold": 0 if self.prepare else None},
+            connection_class=PoolConnection,
+            kwargs={"autocommit": True, "prepare_threshold": 0 if self.prepare else None, "note": self._note},
             configure=self._configure,
             open=False,
             timeout=patience,
@@ -108,7 +111,8 @@ class Links:
             max_size=int(sizes["max_size"]),
             max_idle=sizes["max_idle"],
             max_lifetime=sizes["max_lifetime"],
-            reconnect_timeout=patience,
+            reconnect_timeout=min(_LONGEST_WAIT, patience / 4),
+            reconnect_failed=_look_again,
             num_workers=1,
         )
         self._pool.open()
@@ -154,6 +158,9 @@ class Links:
             return  # a setting would stay with a session that serves others next
         for name, value in self._settings.items():
             connection.execute("SELECT set_config(%s, %s, false)", (name, value), prepare=False)
+
+    def _note(self, refusal: str) -> None:
+        self._refusal = refusal
 
     # --- transactions ---------------------------------------------------------------------------------------------
 
@@ -315,20 +322,13 @@ class Links:
 
     def explain(self, error: Exception) -> BackendError:
         """Return our error for the driver's, without secrets."""
-        text = str(error).strip()
+        refusal = self._refusal if isinstance(error, PoolTimeout) else ""
+        text = str(error).strip() + (f": {refusal}" if refusal else "")
         for secret in self._secret:
             text = text.replace(secret, "***")
         if getattr(error, "pgconn", None) is not None:
             error._pgconn = None  # type: ignore[attr-defined]  # it tells the password to whoever logs variables
-        state = getattr(error, "sqlstate", None)
-        fixes = {
-            "28P01": "check user and password", "28000": "check user, database and pg_hba.conf",
-            "3D000": "create the database first", "42501": "grant the user the right to create and use the schema",
-            "53300": "raise max_connections of the server or lower max_connections= here",
-            "25006": "the server is read-only; connect to the primary", "57014": "raise statement_timeout_secs",
-        }  # fmt: skip
-        fix = fixes.get(state, "see the cause") if state else _advice(error)
-        explained = BackendError(f"PostgreSQL at {self.shown}: {text}; {fix}")
+        explained = BackendError(f"PostgreSQL at {self.shown}: {text}; {advice(error, text, refusal)}")
         explained.__cause__ = error
         return explained
 
@@ -342,16 +342,10 @@ def _one(connection: Connected, statement: str, *values: Any) -> Any:
     return None if row is None else row[0]
 
 
-def _advice(error: Exception) -> str:
-    """Return what to do about a connection that was not to be had, of which the driver tells no code."""
-    if isinstance(error, PoolTimeout):
-        return "check that the server runs, or raise max_connections= if all connections are busy"
-    text = str(error)
-    if "password" in text or 'role "' in text:
-        return "check user and password"
-    if 'database "' in text:
-        return "create the database first"
-    return "check that the server runs and the URL is right"
+def _look_again(pool: ConnectionPool[Connected]) -> None:
+    """Go on trying for those who wait: the pool by itself pauses longer each time, in the end as long as their patience."""
+    if pool.get_stats().get("requests_waiting"):
+        pool.check()  # it has no connection to look at then, and opens one
 
 
 def _check_encoding(encoding: str | None, shown: str) -> None:
