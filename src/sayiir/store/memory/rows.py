@@ -265,6 +265,11 @@ class MemoryRows(MemoryObserving):
         for name in self._names.pop(instance_id, ()):
             del self._queues[instance_id, name]
 
+    def drop_ended(self, instances: list[Instance]) -> None:
+        for instance in instances:
+            self.drop_signals(instance.instance_id)
+            self.drop_instance(instance)
+
     def value(self, number: int, ref: Ref) -> bytes:
         instance, records = self._by_number.get(number), self._records.get(number, {})
 

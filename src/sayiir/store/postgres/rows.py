@@ -313,6 +313,11 @@ class PostgresRows(PostgresObserving):
     def drop_signals(self, instance_id: str) -> None:
         self._do(self._sql.DROP_SIGNALS, (instance_id,))
 
+    def drop_ended(self, instances: list[Instance]) -> None:
+        self._do(self._sql.DROP_SIGNALS_OF, ([instance.instance_id for instance in instances],))
+        for statement in self._sql.DROP_INSTANCES:
+            self._do(statement, ([instance.number for instance in instances],))
+
     # --- owners, searching ----------------------------------------------------------------------------------------
 
     def owners(self) -> list[Owner]:

@@ -38,6 +38,8 @@ DROP_INSTANCE = (
     "DELETE FROM @logs WHERE instance = %s",
     "DELETE FROM @instances WHERE number = %s",
 )
+# One for each table, not for each instance: retention must keep pace with many workers.
+DROP_INSTANCES = tuple(statement.replace("= %s", "= ANY(%s::bigint[])") for statement in DROP_INSTANCE)
 DEFINITION = """SELECT number, routing, lanes, secrets, attempts FROM @definitions
     WHERE workflow_id = %s AND definition_hash = %s"""
 ADD_DEFINITION = """INSERT INTO @definitions (workflow_id, definition_hash, structure, routing, lanes, secrets, attempts)
@@ -119,6 +121,7 @@ EMPTY_SIGNAL = """UPDATE @signals SET consumed_at = %s, payload = 'null'
     WHERE id = %s AND instance_id = %s AND consumed_at IS NULL AND dedup_key IS NOT NULL"""
 DROP_SIGNAL = "DELETE FROM @signals WHERE id = %s AND instance_id = %s AND consumed_at IS NULL"
 DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
+DROP_SIGNALS_OF = "DELETE FROM @signals WHERE instance_id = ANY(%s::text[])"
 
 # Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
 OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s

@@ -176,7 +176,6 @@ def retry(rows: Rows, instance_id: str, design: Callable[[Instance, list[Record]
 def purge(rows: Rows, before: int, limit: int, after: int) -> tuple[int, int]:
     """Delete what ended long ago, with its history and signals."""
     ended, upto = rows.ended(before, limit, after)
-    for instance in ended:
-        rows.drop_signals(instance.instance_id)
-        rows.drop_instance(instance)
+    if ended:
+        rows.drop_ended(ended)
     return len(ended), upto

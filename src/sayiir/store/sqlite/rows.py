@@ -322,6 +322,11 @@ class SqliteRows(SqliteObserving):
         for half in ("consumed_at IS NULL", "dedup_key IS NOT NULL"):
             self._execute(f"DELETE FROM sayiir_signals WHERE instance_id = ? AND {half}", (instance_id,))  # noqa: S608
 
+    def drop_ended(self, instances: list[Instance]) -> None:
+        for instance in instances:
+            self.drop_signals(instance.instance_id)
+            self.drop_instance(instance)
+
     def value(self, number: int, ref: Ref) -> bytes:
         def fetch(refs: list[Ref]) -> dict[Ref, Stored]:
             found = {ref: self._execute(sql.VALUE, (number, ref)).fetchone() for ref in refs}
