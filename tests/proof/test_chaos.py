@@ -4,6 +4,7 @@ Instances of every kind of node are under way on three workers while faults fall
 as an undisturbed one does, and the ledger, a file outside the database, shows which executions were repeats.
 """
 
+import contextlib
 import json
 import os
 import random
@@ -23,7 +24,9 @@ from tests.proof.common import PROVE
 from tests.proof.crew import Crew, Line
 from tests.proof.invariants import check, fates, ledger_of
 from tests.proof.killed_child import SIGNAL, workflow
+from tests.proof.storm import Storm
 from tests.servers.postgres import PostgresServer
+from tests.servers.proxy import Proxy
 
 FAULTS = 60 if PROVE else 8
 INSTANCES = 600 if PROVE else 48
@@ -148,6 +151,21 @@ def test_workers_whose_server_restarts_and_ends_their_connections_lose_nothing(
     assert befallen["terminated"] >= WORKERS, "the connections of each worker are among the first"
     assert befallen["restarts"] > 0
     assert len(crew.cut_short) >= befallen["kills"] > 0
+
+
+@pytest.mark.timeout(3600 if PROVE else 240)
+def test_workers_whose_connections_are_cut_anywhere_held_up_and_stalled_lose_nothing(
+    pg_url: str, proxy: Proxy, tmp_path: Path, record_property: Any
+) -> None:
+    with contextlib.ExitStack() as stack:
+
+        def faults(crew: Crew, chance: random.Random) -> list[Any]:
+            storm = stack.enter_context(Storm(proxy, crew, random.Random(chance.random())))
+            return [storm.rise, storm.pass_over]
+
+        crew = survive(proxy.through(pg_url), tmp_path, faults, record_property)
+    # FAULTS is even: each storm that rose has passed over. Two cuts are inside of what is sent, the third is of all.
+    assert crew.befallen["cuts"] >= 3 * (FAULTS // 2)
 
 
 @pytest.mark.timeout(240)
