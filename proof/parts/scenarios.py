@@ -86,7 +86,7 @@ def _pg_backend_kill(load: Load, server: PostgresServer, window: float, seen: Fi
 
 def _pool_exhaustion(load: Load, server: PostgresServer, window: float, seen: Figures) -> None:
     """Take the server's connections away: 300 idle sessions, or as many as it still gives."""
-    load.crew.broken += 1
+    load.crew.broken += 1  # no connection is ended, but who must open one cannot, and may lose its claims
     with contextlib.ExitStack() as idle:
         for _number in range(_IDLE_CONNECTIONS):
             try:
