@@ -111,7 +111,7 @@ class Crew:
             # Not to synchronise: beyond its claims is where this fault begins.
             threading.Event().wait(max(0.0, since + chaos_worker.CLAIM_TTL_SECS + 0.5 - time.monotonic()))
             for line in lines:
-                self._wait(partial(self._is_taken_over, line), "somebody who takes over")
+                self._wait(partial(self._is_taken_over, line), f"somebody who takes over {line}")
             _tell(child, "go on")
             child.send_signal(signal.SIGCONT)
             self.alive.append(child)
@@ -166,7 +166,7 @@ class Crew:
         """Let it begin a task and stay in it; return the length of the ledger before."""
         begun = self.ledger.stat().st_size
         _tell(victim, "hold")
-        self._wait(lambda: bool(self._held(victim.pid, begun)), "a task in hand", self.feed)
+        self._wait(lambda: bool(self._held(victim.pid, begun)), f"a task in hand of {victim.args}", self.feed)
         return begun
 
     def _held(self, pid: int, begun: int) -> list[Line]:
