@@ -166,7 +166,7 @@ class Crew:
         """Let it begin a task and stay in it; return the length of the ledger before."""
         begun = self.ledger.stat().st_size
         _tell(victim, "hold")
-        self._wait(lambda: bool(self._held(victim.pid, begun)), f"a task in hand of {victim.args}", self.feed)
+        self._wait(lambda: bool(self._held(victim.pid, begun)), f"a task in hand of {victim.pid}, among {sorted(self.struck)}", self.feed)
         return begun
 
     def _held(self, pid: int, begun: int) -> list[Line]:
