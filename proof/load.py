@@ -18,9 +18,9 @@ import psycopg
 from proof.part import Figures
 from sayiir import PostgresBackend, WorkflowClient
 from sayiir.core.records import Record
+from tests.proof.crew import Crew
 from tests.proof.invariants import check, ledger_of
 from tests.proof.killed_child import SIGNAL, workflow
-from tests.proof.test_chaos import Crew
 
 _PATIENCE_SECS = 180.0
 
@@ -45,7 +45,6 @@ class Load:
         self.client = WorkflowClient(self.backend)
         self.flow: Any = workflow()
         self.names: list[str] = []
-        self.faults = 0
         for _ in range(workers):
             self.crew.hire()
         self._stopped = threading.Event()
@@ -117,8 +116,9 @@ class Load:
             records, values = self._read(name)
             try:
                 figures["repeats"] += check(
-                    records, values, self.clean, lines.get(name, []), faults=max(1, self.faults), pids=self.crew.pids
-                )
+                    records, values, self.clean, lines.get(name, []),
+                    pids=self.crew.pids, struck=self.crew.struck, broken=self.crew.broken,
+                )  # fmt: skip
             except AssertionError as error:
                 figures["violations"].append(f"{name}: {error}"[:500])
         return figures

@@ -24,6 +24,7 @@ _OVERHEAD_SECS = 20.0
 """Of one scenario beside its windows: the server's start, the workers', the checks."""
 _IDLE_CONNECTIONS = 300
 _CONNECTIONS = 330
+_REPEATED_KILLS = 4
 Fault = Callable[[Load, PostgresServer, float, Figures], None]
 
 
@@ -64,7 +65,7 @@ def _play(fault: Fault, folder: Path, window: float, seed: int) -> tuple[float, 
 
 
 def _postgres_restart(load: Load, server: PostgresServer, _: float, seen: Figures) -> None:
-    load.faults += 1
+    load.crew.broken += 1
     server.restart("immediate")
     add(seen, "restarts", 1)
 
@@ -78,13 +79,14 @@ def _pg_backend_kill(load: Load, server: PostgresServer, window: float, seen: Fi
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE backend_type = 'client backend'"
                 " AND application_name = 'sayiir' ORDER BY random() LIMIT 1"
             ).fetchone()
-            load.faults += 1
+            load.crew.broken += 1
             add(seen, "terminated", int(row is not None))
             pause.wait(0.5)
 
 
-def _pool_exhaustion(_: Load, server: PostgresServer, window: float, seen: Figures) -> None:
+def _pool_exhaustion(load: Load, server: PostgresServer, window: float, seen: Figures) -> None:
     """Take the server's connections away: 300 idle sessions, or as many as it still gives."""
+    load.crew.broken += 1  # no connection is ended, but who must open one cannot, and may lose its claims
     with contextlib.ExitStack() as idle:
         for _number in range(_IDLE_CONNECTIONS):
             try:
@@ -98,20 +100,17 @@ def _pool_exhaustion(_: Load, server: PostgresServer, window: float, seen: Figur
 
 def _crash_recovery(load: Load, _: PostgresServer, __: float, seen: Figures) -> None:
     """Kill one of the two workers; another is started, as a supervisor would."""
-    load.faults += 1
     load.crew.kill(load.chance)
     add(seen, "kills", 1)
 
 
 def _repeated_kills(load: Load, _: PostgresServer, window: float, seen: Figures) -> None:
-    """Kill one worker after the other, four times in the window (every 20 s when it is long)."""
-    pause = threading.Event()
-    every = min(20.0, window / 4)
-    for _ in range(max(1, int(window / every) - 1)):
-        load.faults += 1
+    """Kill one worker after the other, four times, evenly over the window."""
+    began, pause = time.monotonic(), threading.Event()
+    for number in range(1, _REPEATED_KILLS + 1):
         load.crew.kill(load.chance)
         add(seen, "kills", 1)
-        pause.wait(every)
+        pause.wait(max(0.0, began + number * window / _REPEATED_KILLS - time.monotonic()))
 
 
 SCENARIOS: dict[str, Fault] = {

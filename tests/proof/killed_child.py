@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from typing import Any
 
 from sayiir import (
@@ -25,6 +26,7 @@ from sayiir import (
 from sayiir.store.sqlite import SqliteBackend
 
 _LEDGER = -1
+_GATE: threading.Event | None = None
 _POLL_SECS = 0.05
 SIGNAL = "approve"
 
@@ -38,6 +40,7 @@ def note(value: Any) -> str:
     """Write the execution down, then work for a while, so that many kills fall into tasks."""
     context = get_task_context()
     assert context is not None
+    gate = _GATE
     line = {
         "instance": context.instance_id,
         "node": context.task_id,
@@ -46,9 +49,12 @@ def note(value: Any) -> str:
         "input": digest(value),
         "key": context.idempotency_key,
         "pid": os.getpid(),
+        "held": gate is not None,
     }
     os.write(_LEDGER, (json.dumps(line) + "\n").encode())
     os.write(1, b".")
+    if gate is not None:
+        gate.wait()
     hashlib.pbkdf2_hmac("sha256", b"work", b"salt", 500)
     return digest([context.task_id, context.iteration, value])
 
@@ -139,6 +145,20 @@ def open_ledger(path: str) -> None:
     """Note executions in this file from now on."""
     global _LEDGER
     _LEDGER = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+
+
+def hold() -> None:
+    """Keep whatever begins from now on inside its task, right after its line is written."""
+    global _GATE
+    _GATE = threading.Event()
+
+
+def go_on() -> None:
+    """Let what is held go on, and hold nothing more."""
+    global _GATE
+    gate, _GATE = _GATE, None
+    if gate is not None:
+        gate.set()
 
 
 def main(database: str, ledger: str, instance_id: str) -> int:

@@ -42,8 +42,8 @@ class Case:
     folder: Path
     instance_id: str
     seed: int
-    kills: int = 0
     pids: set[int] = field(default_factory=set)
+    killed: set[int] = field(default_factory=set)
     seen: dict[int, Record] = field(default_factory=dict)
     values: dict[int, Any] = field(default_factory=dict)
 
@@ -64,7 +64,7 @@ class Case:
             child.kill()
         _, errors = child.communicate()
         if child.returncode == -signal.SIGKILL:
-            self.kills += 1
+            self.killed.add(child.pid)
             return False
         assert child.returncode == 0, f"{self}: exit code {child.returncode} (3 means busy)\n{errors.decode()}"
         return True
@@ -122,7 +122,7 @@ def await_bytes(child: subprocess.Popen[bytes], count: int) -> None:
 def check_case(case: Case, clean: Case, lines: list[dict[str, Any]]) -> int:
     """Compare a killed instance with an undisturbed one; return how many executions were repeats."""
     records, undisturbed = list(case.seen.values()), list(clean.seen.values())
-    return check(records, case.values, undisturbed, lines, faults=case.kills, pids=case.pids)
+    return check(records, case.values, undisturbed, lines, pids=case.pids, struck=case.killed)
 
 
 @pytest.mark.timeout(3600 if PROVE else 120)
@@ -136,7 +136,7 @@ def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path, record_property
 
     cases: list[Case] = []
     with ThreadPoolExecutor(2) as pool:
-        while sum(case.kills for case in cases) < KILLS:
+        while sum(len(case.killed) for case in cases) < KILLS:
             fresh = [Case(tmp_path, f"killed-{len(cases) + i}", seed + len(cases) + i) for i in range(4)]
             list(pool.map(Case.run, fresh))
             cases += fresh
@@ -145,7 +145,7 @@ def test_sigkill_at_random_moments_loses_nothing(tmp_path: Path, record_property
     ledger = ledger_of(tmp_path / "ledger")
     assert check_case(clean, clean, ledger[clean.instance_id]) == 0
     repeats = sum(check_case(case, clean, ledger[case.instance_id]) for case in cases)
-    kills = sum(case.kills for case in cases)
+    kills = sum(len(case.killed) for case in cases)
     assert sum(record.status == "crashed" for case in cases for record in case.seen.values()) >= kills / 4, "vacuous"
     record_property("kills", kills)
     record_property("instances", len(cases))

@@ -78,7 +78,12 @@ def test_what_was_written_is_read(store: Any) -> None:
     assert client.status("awaits").definition_hash == flow().definition_hash, "running instances would be orphans"
     assert client.get_task_result("waits", "first") == {"first": INPUT}
     assert client.get_task_result("waits", "go") == "went"
-    assert client.get_task_result("awaits", "looped_0/turn", default=None) or client.timeline("awaits")
+    assert client.get_task_result("awaits", "left") == {"first": INPUT, "turns": 3}
+    assert [client.get_task_result("awaits", "turn", iteration=number) for number in (1, 2, 3)] == [
+        {"first": INPUT, "turns": number} for number in (1, 2, 3)
+    ]
+    turns = [entry.iteration for entry in client.timeline("awaits") if entry.task_id == "child_0/turn"]
+    assert turns == [1, 2, 3], "each turn of the loop is told, once"
     assert [found.instance_id for found in client.find(metadata={"team": "upgrade"}, status="failed").items] == ["failed"]
     assert {entry.status for entry in client.timeline("completed")} == {"completed"}
 
