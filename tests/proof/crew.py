@@ -58,8 +58,6 @@ class Crew:
         self.stopped: list[tuple[subprocess.Popen[str], float, list[Line]]] = []
         self.readers: list[threading.Thread] = []
         self.befallen: Counter[str] = Counter()
-        self._spare = 0
-        """So many have come back whose places were taken; too many would take the processor from each other."""
 
     def hire(self, skew: float = 0.0) -> None:
         """Start a worker, whose clock is wrong by so many seconds."""
@@ -81,7 +79,7 @@ class Crew:
         self.alive.append(child)
 
     def kill(self, chance: random.Random, *, in_hand: bool = False) -> None:
-        """Kill one, wherever it may be, or while it certainly has a task in hand; another takes its place."""
+        """Kill one, wherever it may be, or while it certainly has a task in hand; another is hired."""
         victim = self._choose(chance)
         begun = self._hold(victim) if in_hand else None
         self.struck.add(victim.pid)
@@ -90,10 +88,10 @@ class Crew:
         if begun is not None:
             self.cut_short += self._held(victim.pid, begun)
         self.befallen["kills"] += 1
-        self._replace()
+        self.hire()
 
     def stop(self, chance: random.Random) -> None:
-        """Stop one that has a task in hand, for longer than its claims are good; another takes its place."""
+        """Stop one that has a task in hand, for longer than its claims are good; another is hired."""
         victim = self._choose(chance)
         begun = self._hold(victim)
         self.struck.add(victim.pid)
@@ -103,7 +101,7 @@ class Crew:
         self.cut_short += lines
         self.stopped.append((victim, time.monotonic(), lines))
         self.befallen["stops"] += 1
-        self._replace()
+        self.hire()
 
     def wake(self) -> None:
         """Let the stopped go on, as zombies: what they had in hand others have begun anew."""
@@ -115,18 +113,17 @@ class Crew:
             _tell(child, "go on")
             child.send_signal(signal.SIGCONT)
             self.alive.append(child)
-            self._spare += 1
         self.stopped = []
 
     def retire(self, chance: random.Random) -> None:
-        """Ask one to end by SIGTERM while it has a task in hand, which it may finish; another takes its place."""
+        """Ask one to end by SIGTERM while it has a task in hand, which it may finish; another is hired."""
         victim = self._choose(chance)
         begun = self._hold(victim)
         victim.terminate()
         assert victim.wait(_PATIENCE_SECS) == 0
         self.finished += self._held(victim.pid, begun)
         self.befallen["retired"] += 1
-        self._replace()
+        self.hire()
 
     def dismiss(self) -> None:
         """Wake everybody and let them end."""
@@ -152,12 +149,6 @@ class Crew:
             _let_go(child)
         for reader in self.readers:
             reader.join(_PATIENCE_SECS)
-
-    def _replace(self) -> None:
-        if self._spare:
-            self._spare -= 1
-        else:
-            self.hire()
 
     def _choose(self, chance: random.Random) -> subprocess.Popen[str]:
         return self.alive.pop(chance.randrange(len(self.alive)))
