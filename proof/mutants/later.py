@@ -182,4 +182,12 @@ LATER = (
         _QUICK,
         "errors",
     ),
+    Mutant(
+        "postgres: purging leaves signals behind",
+        "store/postgres/rows.py",
+        "        self._do(self._sql.DROP_SIGNALS_OF, ([instance.instance_id for instance in instances],))\n",
+        "        pass\n",
+        (POSTGRES,),
+        "signals_and_their_keys",
+    ),
 )

@@ -337,11 +337,11 @@ LINES = (
         _CONFORMANCE,
     ),
     Mutant(
-        "purging leaves signals behind",
-        "store/scripts/steer.py",
-        "        rows.drop_signals(instance.instance_id)\n        rows.drop_instance(instance)\n",
-        "        rows.drop_instance(instance)\n",
-        _CONFORMANCE,
+        "sqlite: purging leaves signals behind",
+        "store/sqlite/rows.py",
+        "            self.drop_signals(instance.instance_id)\n            self.drop_instance(instance)\n",
+        "            self.drop_instance(instance)\n",
+        (SQLITE,),
     ),
     Mutant(
         "an existing instance of another definition is taken for the same",
