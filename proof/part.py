@@ -24,6 +24,7 @@ WORDS = {
     "executions": "task executions under faults",
     "kills": "processes killed by SIGKILL",
     "stops": "processes stopped beyond their claims (SIGSTOP)",
+    "retired": "processes ended by SIGTERM with a task in hand",
     "restarts": "PostgreSQL servers crashed and restarted",
     "terminated": "database connections ended by the server",
     "cuts": "connections cut after a certain byte",
