@@ -9,10 +9,13 @@ import sys
 import threading
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import psycopg
 import pytest
 
+from sayiir.store.postgres.presence import LATE_SECS, Presence
+from sayiir.store.postgres.rows import MOMENT_SECS
 from tests.postgres.common import Beside, ask, begin, claims, kill_owner, lanes, new, opened, works
 from tests.servers.ground import until
 
@@ -169,6 +172,7 @@ def test_a_restart_of_the_server_takes_nothing_from_the_living(durable_postgres)
     with durable_postgres.database() as url, opened(url) as one, opened(url) as two:
         hand = begin(one)
         lanes(two)
+        assert two.sweep() == 0
         durable_postgres.stop("immediate")
         # As if it had been away for long: nobody has beaten, and nobody holds a lock yet.
         durable_postgres.start()
@@ -177,6 +181,44 @@ def test_a_restart_of_the_server_takes_nothing_from_the_living(durable_postgres)
         until(lambda: len(ask(url, "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'")) >= 2, "both owners' return")
         assert not hand.beat().lost
         assert hand.run().kind == "continue"
+
+
+def test_who_does_not_know_yet_that_all_sessions_are_gone_calls_nobody_dead(pg_url, monkeypatch):
+    """As after a restart of a server that had so much to recover that its start is long past."""
+    with opened(pg_url) as one, opened(pg_url) as two:
+        hand = begin(one)
+        lanes(two)
+        assert two.sweep() == 0
+        noticed, left = threading.Event(), type(two._presence)._lost
+        for store in (one, two):
+            monkeypatch.setattr(
+                store._presence, "_lost", lambda *known, own=store._presence: (noticed.wait(60.0), left(own, *known))
+            )
+        locks = "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory'"
+        until(lambda: ask(pg_url, locks) == [], "the end of both sessions")
+        ask(pg_url, "UPDATE sayiir.owners SET beat_at = beat_at - 60000000")
+        assert two.sweep() == 0
+        noticed.set()
+        held = "SELECT 1 FROM pg_locks WHERE locktype = 'advisory'"
+        until(lambda: len(ask(pg_url, held)) == 2, "both owners' return")
+        assert hand.run().kind == "continue"
+
+
+def test_who_was_kept_up_on_the_way_calls_nobody_dead_at_once():
+    """Behind a pooler a beat may wait for the server's return, with everybody else's."""
+    now = [100.0]
+    links = SimpleNamespace(pooled=True, clock=SimpleNamespace(monotonic=lambda: now[0]))
+    shared = SimpleNamespace(name="one", sql=None)
+    presence = Presence(links, None, "channel", shared, listen=False, on_beat=lambda: None)
+    presence._note_beat()
+    assert presence.is_settled()
+    now[0] += LATE_SECS + 1.0
+    assert not presence.is_settled()
+    presence._note_beat()
+    assert not presence.is_settled()
+    now[0] += MOMENT_SECS
+    assert presence.is_settled()
+    presence.leave()
 
 
 def test_who_was_called_dead_wrongly_comes_back(store, pg_url):

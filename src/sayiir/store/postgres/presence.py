@@ -10,6 +10,7 @@ lives, and it polls. Only the thread touches the connection.
 from __future__ import annotations
 
 import logging
+import math
 import os
 import select
 import threading
@@ -24,6 +25,8 @@ from sayiir.store.postgres.rows import MOMENT, MOMENT_SECS, SILENT_SECS, Shared
 from sayiir.store.scripts.basis import MICROS
 
 BEAT_SECS = 0.35
+LATE_SECS = 5.0
+"""A beat that takes longer was kept up on the way, and others' were too: well before they count as silent."""
 # The server's side, which else would hold the lock of a host that is gone for two hours.
 _SESSION = """SET synchronous_commit = off; SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1;
     SET tcp_keepalives_count = 3; SET tcp_user_timeout = 5000"""
@@ -54,7 +57,7 @@ class Presence:
         self._shared = shared
         shared.locked = not links.pooled
         self._channel = channel
-        self._settled_at = 0.0
+        self._settled_at = self._beaten_at = 0.0
         self.listening = listen and not links.pooled
         self._mutex = threading.Lock()
         self._ended = False
@@ -122,6 +125,7 @@ class Presence:
                     if connection is None:
                         connection = self._return()
                     self._beat(connection)
+                    self._note_beat()
                     self._on_beat()
                     self._hear(connection)
                 except (psycopg.Error, OSError) as error:
@@ -145,9 +149,23 @@ class Presence:
         elif told[0]:
             self._hints.alarm()
 
+    def _note_beat(self) -> None:
+        now = self._links.clock.monotonic()
+        if self._is_late(now):
+            self._settled_at = now + MOMENT_SECS
+        self._beaten_at = now
+
+    def _is_late(self, now: float) -> bool:
+        return bool(self._beaten_at) and now > self._beaten_at + LATE_SECS
+
     def is_settled(self) -> bool:
-        """Return whether this session is old enough to call others dead: they may all have lost theirs, as this one did."""
-        return self._links.clock.monotonic() >= self._settled_at
+        """Return whether this owner has been there for long enough to call others dead.
+
+        They may all have been away, as this one was: their sessions lost, or their beats kept up on the way. Whether its
+        own lock is held the database says (`OWNERS`), for it may not know yet that its session is gone.
+        """
+        now = self._links.clock.monotonic()
+        return now >= self._settled_at and not self._is_late(now)
 
     def _hear(self, connection: Connected) -> None:
         """Listen until it is time for the next beat."""
@@ -166,10 +184,12 @@ class Presence:
     def _return(self) -> Connected:
         connection = self._links.connect(lambda new: self._show(new, self.owner))
         self._settled_at = self._links.clock.monotonic() + MOMENT_SECS
+        self._beaten_at = 0.0
         self._hints.heard(steering=True)  # whatever was said meanwhile was not heard
         return connection
 
     def _lost(self, connection: Connected | None, error: Exception) -> None:
+        self._settled_at = math.inf
         if connection is not None:
             connection.close()
         if self._ended:

@@ -321,8 +321,8 @@ class PostgresRows(PostgresObserving):
     # --- owners, searching ----------------------------------------------------------------------------------------
 
     def owners(self) -> list[Owner]:
-        # One whose connection broke a moment ago may be opening another: asked for again a moment later.
-        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - MOMENT, MOMENT_SECS))]
+        mine = self._shared.locked, self._shared.lock_class, self.owner
+        return [Owner(*row) for row in self._all(self._sql.OWNERS, (self._now - MOMENT, MOMENT_SECS, *mine))]
 
     def owned(self, owner: int) -> list[Token]:
         keys = self._all(self._sql.OWNED, (owner,))

@@ -123,9 +123,12 @@ DROP_SIGNAL = "DELETE FROM @signals WHERE id = %s AND instance_id = %s AND consu
 DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
 DROP_SIGNALS_OF = "DELETE FROM @signals WHERE instance_id = ANY(%s::text[])"
 
-# Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back.
+# Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back. A server
+# that had much to recover started long before it answered: so who asks must hold its own lock, which tells that its session
+# is back, or never was away.
 OWNERS = """SELECT owner, name, beat_at FROM @owners WHERE beat_at < %s
-    AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second' ORDER BY owner"""
+    AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'
+    AND (NOT %s OR (SELECT NOT pg_try_advisory_xact_lock_shared(%s, %s))) ORDER BY owner"""
 # Whether there is anything to sweep up: most often not.
 LEFT_BEHIND = """SELECT EXISTS (SELECT 1 FROM @owners WHERE beat_at < @clock_micros() - %s
         AND clock_timestamp() > pg_postmaster_start_time() + %s * interval '1 second'),
