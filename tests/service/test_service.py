@@ -242,6 +242,12 @@ def test_finding_and_counting(service, backend):
     facets = service.facets(VIEWER, "status:cancelled workflow:add")
     assert {count.name: count.count for count in facets.statuses if count.count} == {"in_progress": 3, "cancelled": 1, "completed": 1}
     assert {count.name: count.count for count in facets.workflows} == {"add": 1}
+    # What is counted beside a filter is what that filter would find.
+    for rest in ("", "a-", "meta.customer:nobody", "since:1h", "id:g"):
+        counted = {count.name: count.count for count in service.facets(VIEWER, f"workflow:add {rest}").statuses}
+        for status in counted:
+            found = service.find(VIEWER, f"workflow:add status:{status} {rest}").items
+            assert counted[status] == len(found), (rest, status)
     for bad in ({"where": "statos:x"}, {"cursor": "x"}, {"cursor": page.next + "A"}, {"limit": 0}, {"limit": 1001}):
         with pytest.raises(FilterError):
             service.find(VIEWER, **bad)
