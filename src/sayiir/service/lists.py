@@ -100,7 +100,7 @@ class Lists(Desk):
         return Facets(_status_counts(by_status), tuple(Count(name, count, capped) for name, count in ranked))
 
     def _of_workflow(self, query: Query, of_all: Tallies, names: dict[int, str]) -> Tallies:
-        """Return the counts of one workflow out of those of all, which looked at the same rows, but for the completed ones."""
+        """Return one workflow's counts out of those of all, which looked at the same rows, but for the completed ones."""
         completed = self._tally(msgspec.structs.replace(query, statuses=(State.COMPLETED,)))
         others = (
             tally
