@@ -48,6 +48,9 @@ def tapped() -> Generator[None]:
 
     for place, name, original in originals:
         setattr(place, name, tap(original))
+    # Statements that go in one message are let through one by one, too.
+    originals.append((quick, "ask_all", quick.ask_all))
+    quick.ask_all = lambda connection, asked: [quick.ask(connection, *one) for one in asked]
     try:
         yield
     finally:
@@ -141,6 +144,8 @@ class Conductor:
         self._watch = watch
         self.schedules = 0
         self.waits = 0
+        self.choices: list[tuple[int, bool]] = []
+        """Whose turns the last schedule had, and of each whether the other one could have had it."""
 
     def play(
         self, calls: tuple[Callable[[], Any], Callable[[], Any]], order: Iterator[int],
@@ -151,12 +156,14 @@ class Conductor:
         self.schedules += 1
         for actor in actors:
             assert actor.rests.wait(PATIENCE)
-        blocked = [False, False]
+        self.choices, blocked = [], [False, False]
         while not all(actor.ended for actor in actors):
             chosen = next(order, 0)
+            is_free = not any(actor.ended or held for actor, held in zip(actors, blocked, strict=True))
             if actors[chosen].ended or blocked[chosen]:
                 chosen = 1 - chosen
             assert not (actors[chosen].ended or blocked[chosen]), "both wait for each other"
+            self.choices.append((chosen, is_free))
             actors[chosen].let_go()
             blocked[chosen] = self._settle(actors[chosen], actors[1 - chosen])
             if blocked[1 - chosen]:
@@ -189,3 +196,21 @@ def orders(first: int, second: int) -> Iterator[tuple[int, ...]]:
                 if turns not in seen:
                     seen.add(turns)
                     yield turns
+
+
+def every_order(play: Callable[[list[int]], list[tuple[int, bool]]], most: int) -> bool:
+    """Play all orders that locks leave to two actors, depth first; return False if so many were not enough.
+
+    Args:
+        play: plays a schedule that begins with these turns and goes on with the first actor's; returns `choices`.
+        most: how many schedules to play.
+    """
+    turns: list[int] = []
+    for _ in range(most):
+        played = play(turns)
+        while played and played[-1] != (0, True):
+            played.pop()
+        if not played:
+            return True
+        turns = [chosen for chosen, _ in played[:-1]] + [1]
+    return False

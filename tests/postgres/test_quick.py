@@ -19,23 +19,32 @@ def connection(pg_url, request):
         yield connection
 
 
+def among_others(connection, statement, values):
+    return quick.ask_all(connection, [(b"SELECT 1", ()), (statement, values), (b"SELECT $1::text", ("after",))])[1]
+
+
+@pytest.fixture(params=[quick.ask, among_others], ids=["alone", "among others"])
+def asking(request):
+    return request.param
+
+
 ROWS = b"""SELECT n, $1::text || n, $2::bigint, NULLIF($3::boolean, n = 2), '{"a": 1}'::jsonb, ARRAY[n, 7], 1.5::numeric
     FROM generate_series(1, $4::integer) AS n ORDER BY n"""
 
 
 @pytest.mark.parametrize("count", [0, 1, 3, 1000])
-def test_the_rows_are_those_of_a_cursor(connection, count):
+def test_the_rows_are_those_of_a_cursor(connection, asking, count):
     values = "ü'\"\\", -(1 << 60), True, count
     for _ in range(3):
-        assert quick.ask(connection, ROWS, values) == psycopg.RawCursor(connection).execute(ROWS, values).fetchall()
+        assert asking(connection, ROWS, values) == psycopg.RawCursor(connection).execute(ROWS, values).fetchall()
 
 
-def test_nothing_is_nothing_and_empty_is_empty(connection):
-    assert quick.ask(connection, b"SELECT $1::text, $2::text, $3::bigint", (None, "", None)) == [(None, "", None)]
+def test_nothing_is_nothing_and_empty_is_empty(connection, asking):
+    assert asking(connection, b"SELECT $1::text, $2::text, $3::bigint", (None, "", None)) == [(None, "", None)]
 
 
-def test_what_gives_no_rows_gives_none(connection):
-    assert quick.ask(connection, b"SET application_name = 'quick'", ()) == []
+def test_what_gives_no_rows_gives_none(connection, asking):
+    assert asking(connection, b"SET application_name = 'quick'", ()) == []
 
 
 def test_statements_are_prepared_once_for_each_connection(connection):
@@ -47,9 +56,9 @@ def test_statements_are_prepared_once_for_each_connection(connection):
 
 
 @pytest.mark.parametrize("size", [1 << 16, 20 << 20])
-def test_much_goes_both_ways(connection, size):
+def test_much_goes_both_ways(connection, asking, size):
     text = "0123456789abcdef" * (size // 16)
-    assert quick.ask(connection, b"SELECT $1::text, length($1::text)", (text,)) == [(text, size)]
+    assert asking(connection, b"SELECT $1::text, length($1::text)", (text,)) == [(text, size)]
 
 
 @pytest.mark.parametrize(
@@ -62,24 +71,44 @@ def test_much_goes_both_ways(connection, size):
         (b"SELECT $1::text", ("a\0b",), psycopg.DataError),
     ],
 )
-def test_errors_are_typed_and_leave_the_connection_usable(connection, statement, values, error):
+def test_errors_are_typed_and_leave_the_connection_usable(connection, asking, statement, values, error):
     for _ in range(2):
         with pytest.raises(error):
-            quick.ask(connection, statement, values)
-        assert quick.ask(connection, b"SELECT $1::integer", (7,)) == [(7,)]
+            asking(connection, statement, values)
+        assert asking(connection, b"SELECT $1::integer", (7,)) == [(7,)]
 
 
-def test_an_error_after_rows_is_an_error(connection):
+def test_an_error_after_rows_is_an_error(connection, asking):
     with pytest.raises(errors.DivisionByZero):
-        quick.ask(connection, b"SELECT 1 / (3 - n) FROM generate_series(1, $1::integer) AS n", (3,))
+        asking(connection, b"SELECT 1 / (3 - n) FROM generate_series(1, $1::integer) AS n", (3,))
 
 
-def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, pg_url):
+def test_what_comes_after_an_error_is_not_executed(connection):
+    connection.execute("CREATE TEMP TABLE kept (n integer)")
+    insert = b"INSERT INTO kept VALUES ($1::integer) RETURNING n"
+    for begin in ([], [(b"BEGIN", ())]):
+        with pytest.raises(errors.DivisionByZero):
+            quick.ask_all(connection, [*begin, (insert, (1,)), (b"SELECT 1 / $1::integer", (0,)), (insert, (2,))])
+        quick.command(connection, b"ROLLBACK")
+        assert quick.ask_all(connection, [(insert, (3,)), (b"SELECT count(*) FROM kept", ())]) == [[(3,)], [(1,)]]
+        quick.command(connection, b"TRUNCATE kept")
+
+
+def test_a_rollback_leaves_what_is_prepared(connection):
+    for _ in range(2):
+        quick.ask_all(connection, [(b"BEGIN", ()), (b"SELECT $1::integer", (1,))])
+        connection.execute("SELECT 'the driver''s'")
+        quick.command(connection, b"ROLLBACK")
+    (count,) = connection.execute("SELECT count(*) FROM pg_prepared_statements", prepare=False).fetchone()
+    assert count == (0 if connection.prepare_threshold is None else 3)
+
+
+def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, asking, pg_url):
     found = []
 
     def sleep():
         try:
-            quick.ask(connection, b"SELECT pg_sleep($1::integer)", (60,))
+            asking(connection, b"SELECT pg_sleep($1::integer)", (60,))
         except psycopg.Error as error:
             found.append(error)
 
@@ -93,16 +122,16 @@ def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, pg_ur
     thread.join(20)
     assert [type(error) for error in found] == [errors.AdminShutdown]
     with pytest.raises(psycopg.OperationalError):
-        quick.ask(connection, b"SELECT $1::integer", (1,))
+        asking(connection, b"SELECT $1::integer", (1,))
 
 
 class Interruption(BaseException):  # noqa: N818 -- as KeyboardInterrupt
     """What Ctrl-C raises, without a signal."""
 
 
-def test_an_interruption_cancels_the_statement(connection, pg_url, monkeypatch):
+def test_an_interruption_cancels_the_statement(connection, asking, pg_url, monkeypatch):
     statement = b"SELECT pg_advisory_lock($1::bigint), pg_sleep(0)"
-    quick.ask(connection, statement, (8,))
+    asking(connection, statement, (8,))
     with psycopg.connect(pg_url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(7)")
         state = "SELECT state, wait_event_type FROM pg_stat_activity WHERE pid = %s"
@@ -114,7 +143,7 @@ def test_an_interruption_cancels_the_statement(connection, pg_url, monkeypatch):
 
         monkeypatch.setattr(quick, "_wait", interrupted)
         with pytest.raises(Interruption):
-            quick.ask(connection, statement, (7,))
+            asking(connection, statement, (7,))
         until(lambda: other.execute(state, (pid,)).fetchone()[0] != "active", "the statement being cancelled")
     connection.close()  # as its callers do
 

@@ -15,6 +15,7 @@ from sayiir.core.records import Arrive, Move
 from sayiir.store import scripts
 from sayiir.store.columns import keys_text
 from sayiir.store.port import Fence, Moved
+from sayiir.store.postgres import quick
 from sayiir.store.postgres.lines import line_of
 from sayiir.store.postgres.links import AGAIN, Connected, Links, Patience
 from sayiir.store.postgres.own import OwnConnection, as_json
@@ -47,16 +48,11 @@ def write_arrivals(own: OwnConnection, links: Links, shared: Shared, works: list
     connection, now, number = own.get(), 0, ""
     results: list[Moved | None] = []
     try:
-        with connection.pipeline():
-            connection.execute("BEGIN")
-            begun = connection.execute(
-                f"SELECT {links.on_begin}, pg_current_xact_id()::text".encode(), prepare=False
-            )
-            arrived = connection.execute(shared.sql.HOT_ARRIVE, _values(works))
-            standing = connection.execute(shared.sql.STANDINGS, (_parents(works),))
-        now, number = begun.fetchone() or (0, "")
-        held = {(row[0], row[1]): row[2] for row in arrived.fetchall()}
-        results = _answers(connection, shared, works, held, standing.fetchall(), int(now))
+        begin = f"SELECT {links.on_begin}, pg_current_xact_id()::text{links.guard}".encode()
+        arrive, stand = (shared.sql.HOT_ARRIVE, _values(works)), (shared.sql.STANDINGS, (_parents(works),))
+        _, ((now, number, *_),), arrived, standings = quick.ask_all(connection, [(b"BEGIN", ()), (begin, ()), arrive, stand])
+        held = {(row[0], row[1]): row[2] for row in arrived}
+        results = _answers(connection, shared, works, held, standings, int(now))
         links.commit(connection)
     except AGAIN as error:
         own.drop()

@@ -266,11 +266,7 @@ def _sent(connection: Connected, parts: list[tuple[bytes, Any]]) -> list[list[An
     """Execute statements in one transaction and one round trip; return the rows of each."""
     if len(parts) == 1:
         return [quick.ask(connection, *parts[0])]
-    with connection.pipeline():
-        connection.execute("BEGIN")
-        answers = [psycopg.RawCursor(connection).execute(*part) for part in parts]
-        connection.execute("COMMIT")
-    return [answer.fetchall() for answer in answers]
+    return quick.ask_all(connection, [(b"BEGIN", ()), *parts, (b"COMMIT", ())])[1:-1]
 
 
 def _steps(works: list[Step]) -> tuple[str]:

@@ -22,10 +22,12 @@ from psycopg_pool import ConnectionPool, PoolTimeout
 
 from sayiir.clock import Clock
 from sayiir.errors import BackendError, WorkflowError
+from sayiir.store.postgres import quick
+from sayiir.store.postgres.options import is_known
 from sayiir.store.postgres.refusals import PoolConnection, advice
 
 T = TypeVar("T")
-Connected = psycopg.Connection[Any]
+Connected = quick.Connected
 AGAIN = (
     psycopg.OperationalError,
     psycopg.InterfaceError,
@@ -33,6 +35,7 @@ AGAIN = (
     errors.DeadlockDetected,
     errors.ReadOnlySqlTransaction,
     errors.IdleInTransactionSessionTimeout,  # this process was stopped for a while
+    errors.lookup("25P04"),  # likewise, in the middle of what it had to say
     PoolTimeout,
 )
 REMEMBER_SECS = 60.0
@@ -96,6 +99,9 @@ class Links:
             self.pooled = first.info.backend_pid != _one(first, "SELECT pg_backend_pid()")
             self.prepare = prepare and not self.pooled
             _check_encoding(first.info.parameter_status("server_encoding"), self.shown)
+            idle = "idle_in_transaction_session_timeout"
+            self.guard = f", set_config('{idle}', '{settings[idle]}', true)" if self.pooled else ""
+            """Said as a transaction begins, where no session is ours."""
             self.database = _one(first, "SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()")
         finally:
             first.close()
@@ -156,8 +162,9 @@ class Links:
     def _configure(self, connection: Connected) -> None:
         if getattr(self, "pooled", True):
             return  # a setting would stay with a session that serves others next
-        for name, value in self._settings.items():
-            connection.execute("SELECT set_config(%s, %s, false)", (name, value), prepare=False)
+        known = {name: value for name, value in self._settings.items() if is_known(name, connection.info.server_version)}
+        setting = "SELECT set_config(name, value, false) FROM unnest(%s::text[], %s::text[]) AS s (name, value)"
+        connection.execute(setting, (list(known), list(known.values())), prepare=False)
 
     def _note(self, refusal: str) -> None:
         self._refusal = refusal
@@ -225,7 +232,7 @@ class Links:
     def _begin(self, connection: Connected, *, reading: bool = False) -> tuple[int, str]:
         begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" if reading else "BEGIN"
         number = "''" if reading else "pg_current_xact_id()::text"
-        cursor = connection.execute(f"{begin}; SELECT {self.on_begin}, {number}".encode(), prepare=False)
+        cursor = connection.execute(f"{begin}; SELECT {self.on_begin}, {number}{self.guard}".encode(), prepare=False)
         cursor.nextset()
         row = cursor.fetchone() or (0, "")
         return int(row[0]), str(row[1])
@@ -309,7 +316,7 @@ class Links:
         )
         try:
             if refused and not isinstance(error, errors.ReadOnlySqlTransaction):
-                connection.execute("ROLLBACK", prepare=False)
+                quick.command(connection, b"ROLLBACK")
             else:
                 connection.close()
         except psycopg.Error:

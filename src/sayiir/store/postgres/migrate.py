@@ -8,6 +8,7 @@ from typing import Any
 from psycopg import Connection, sql
 
 from sayiir.errors import SchemaVersionError
+from sayiir.store.postgres.options import is_known
 
 _LOCK = 0x5A11
 """Of migrations, whatever the schema; held for moments."""
@@ -59,6 +60,8 @@ def _apply(connection: Connection[Any], schema: str, steps: list[tuple[int, str,
     # Unqualified names in the files mean this schema. A table in use is waited for only briefly: work goes first.
     connection.execute(sql.SQL("SET LOCAL search_path TO {}").format(name))
     connection.execute("SET LOCAL lock_timeout = '5s'")
+    if is_known("transaction_timeout", connection.info.server_version):
+        connection.execute("SET LOCAL transaction_timeout = 0")  # each statement has its own
     connection.execute(
         "CREATE TABLE IF NOT EXISTS migrations (number integer PRIMARY KEY, name text NOT NULL, applied_at bigint NOT NULL)"
     )

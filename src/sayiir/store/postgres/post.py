@@ -10,8 +10,11 @@ import psycopg
 
 from sayiir.core.lifecycle import TERMINAL, State
 from sayiir.store.columns import stored_text
+from sayiir.store.postgres import quick
 from sayiir.store.postgres.links import AGAIN, Links, Patience
 from sayiir.store.postgres.rows import Shared
+
+_BEGIN = b"BEGIN", ()
 
 
 def send(
@@ -30,16 +33,12 @@ def send(
     connection = links.take(patience)
     number, answer = "", None
     try:
-        with connection.pipeline():
-            connection.execute("BEGIN")
-            begun = connection.execute("SELECT pg_current_xact_id()::text")
-            values = instance_id, name, stored_text(payload), dedup_key
-            sent = psycopg.RawCursor(connection).execute(shared.sql.HOT_SEND, values)
-            psycopg.RawCursor(connection).execute(shared.sql.HOT_WAKE, values[:2])
-        (number,) = begun.fetchone() or ("",)
-        status, accepted = sent.fetchone() or (None, False)
+        values = instance_id, name, stored_text(payload), dedup_key
+        send, wake = (shared.sql.HOT_SEND, values), (shared.sql.HOT_WAKE, values[:2])
+        ask = f"SELECT pg_current_xact_id()::text{links.guard}".encode(), ()
+        _, ((number, *_),), ((status, accepted),), _ = quick.ask_all(connection, [_BEGIN, ask, send, wake])
         if status is not None and State(status) in TERMINAL:
-            connection.execute("ROLLBACK", prepare=False)  # the general way says why it is refused
+            quick.command(connection, b"ROLLBACK")  # the general way says why it is refused
         else:
             answer = bool(accepted), status is not None
             links.commit(connection)

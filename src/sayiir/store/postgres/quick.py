@@ -1,9 +1,13 @@
-"""One prepared statement, sent and answered past the driver's cursors, which compute for longer than the server does.
+"""Prepared statements, sent and answered past the driver's cursors, which compute for longer than the server does.
 
 Rules of this file: the connection is its caller's alone, in autocommit, and in no pipeline, and nobody rolls back on it with
 a cursor (psycopg then forgets all statements that are prepared, ours too). Parameters are $1, $2, …, each with a cast, since
 all travel as text. Whatever ends it in the middle of an answer cancels the statement and leaves the connection for its
 caller to drop.
+
+Several go in one message that ends with their Sync, and nothing is said after it. The driver's pipelines send each by itself
+and a Flush behind the Sync: whoever stands still between these keeps its locks for ever, for the server counts the time of
+an idle transaction only from the Sync until the next message, whatever that is.
 """
 
 from __future__ import annotations
@@ -19,8 +23,7 @@ from psycopg import errors
 from psycopg.adapt import Transformer
 from psycopg.pq import ExecStatus
 
-from sayiir.store.postgres.links import Connected
-
+Connected = psycopg.Connection[Any]
 Value = str | int | None
 _prepared: WeakKeyDictionary[Connected, dict[bytes, bytes]] = WeakKeyDictionary()
 _CANCEL_SECS = 1.0
@@ -43,10 +46,57 @@ def ask(connection: Connected, statement: bytes, values: Sequence[Value]) -> lis
         result = _answer(pgconn)
     except psycopg.Error:
         raise
-    except BaseException:  # interrupted: it must not go on for a caller who is gone
-        with suppress(psycopg.Error):
-            connection.cancel_safe(timeout=_CANCEL_SECS)
+    except BaseException:
+        _give_up(connection)
         raise
+    return _rows(connection, result)
+
+
+def ask_all(connection: Connected, asked: Sequence[tuple[bytes, Sequence[Value]]]) -> list[list[Any]]:
+    """Execute statements in one round trip and return the rows of each; those after one that fails are not executed.
+
+    Raises:
+        psycopg.Error: the server refused one, or is away.
+    """
+    pgconn = connection.pgconn
+    texts = [[_text(value) for value in values] for _, values in asked]
+    try:
+        is_prepared = connection.prepare_threshold is not None
+        sent = [_name(connection, statement) if is_prepared else statement for statement, _ in asked]
+        send: Any = pgconn.send_query_prepared if is_prepared else pgconn.send_query_params
+        pgconn.enter_pipeline_mode()
+        for statement, values in zip(sent, texts, strict=True):
+            send(statement, values)
+        pgconn.pipeline_sync()
+        results = _answers(pgconn, len(sent))
+        pgconn.exit_pipeline_mode()
+    except psycopg.Error:
+        with suppress(psycopg.Error):
+            pgconn.exit_pipeline_mode()
+        raise
+    except BaseException:
+        _give_up(connection)
+        raise
+    return [_rows(connection, result) for result in results]
+
+
+def command(connection: Connected, words: bytes) -> None:
+    """Execute a command that has no answer, without the driver's knowledge: of a ROLLBACK it would forget its statements.
+
+    Raises:
+        psycopg.Error: the server refused, or is away.
+    """
+    connection.pgconn.send_query(words)
+    _answer(connection.pgconn)
+
+
+def _give_up(connection: Connected) -> None:
+    """Cancel what goes on for a caller who was interrupted."""
+    with suppress(psycopg.Error):
+        connection.cancel_safe(timeout=_CANCEL_SECS)
+
+
+def _rows(connection: Connected, result: Any) -> list[Any]:
     count = result.ntuples
     if not count:
         return []
@@ -79,21 +129,37 @@ def _name(connection: Connected, statement: bytes) -> bytes:
 
 def _answer(pgconn: Any) -> Any:
     """Wait for the answer to what was sent; other threads go on, and an interruption is heard at once."""
-    answer, failed = None, None
+    (answer,) = _answers(pgconn, 1, synced=False)
+    return answer
+
+
+def _answers(pgconn: Any, count: int, *, synced: bool = True) -> list[Any]:
+    """Wait for the answers to what was sent, and for that to their Sync."""
+    answers, failed = list[Any](), None
     while pgconn.flush():  # much to say: the server may have to say something first
         if _wait(pgconn.socket, writing=True):
             pgconn.consume_input()
     try:
-        while (result := _next(pgconn)) is not None:
-            answer = result
-            if result.status not in _GOOD:
-                failed = failed or errors.error_from_result(result)
+        for _ in range(count):
+            answers.append(None)
+            while (result := _next(pgconn)) is not None:
+                answers[-1] = result
+                if result.status not in _GOOD:
+                    failed = failed or errors.error_from_result(result)
+        if synced:
+            _see_the_sync(pgconn)
     except psycopg.OperationalError:
         if failed is None:  # or the server has said why it ends the session
             raise
     if failed is not None:
         raise failed
-    return answer
+    return answers
+
+
+def _see_the_sync(pgconn: Any) -> None:
+    end = _next(pgconn)
+    if end is None or end.status != ExecStatus.PIPELINE_SYNC:
+        raise psycopg.OperationalError("the server ended the connection within its answers")
 
 
 def _next(pgconn: Any) -> Any:

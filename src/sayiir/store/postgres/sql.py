@@ -233,7 +233,7 @@ HOT_TURNS = f"""WITH held AS MATERIALIZED (SELECT g.* FROM (
         iteration = g.iteration, crashes = g.crashes, keys = g.keys, due_at = NULL, signal = NULL, moved_at = @clock_micros()
     FROM going g WHERE t.instance = g.instance AND t.number = g.token RETURNING t.instance, t.number"""
 # Branches at their joins, under the locks of their instances, so that who counts next sees all that arrived before.
-HOT_ARRIVE = f"""WITH g AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::json) AS g (instance bigint, token integer,
+HOT_ARRIVE = f"""WITH g AS MATERIALIZED (SELECT * FROM json_to_recordset($1::json) AS g (instance bigint, token integer,
         epoch bigint, node text, ref bigint, step integer, keys text)),
     locked AS MATERIALIZED (SELECT i.number FROM (SELECT DISTINCT instance FROM g ORDER BY instance) d
         CROSS JOIN LATERAL (SELECT number FROM @instances WHERE number = d.instance AND status = 'in_progress'
@@ -246,7 +246,7 @@ HOT_ARRIVE = f"""WITH g AS MATERIALIZED (SELECT * FROM json_to_recordset(%s::jso
         iteration = 1, crashes = 0, keys = h.keys, due_at = NULL, signal = NULL, owner = NULL, until = NULL,
         wake_at = NULL, moved_at = @clock_micros()
         FROM held h WHERE t.instance = h.instance AND t.number = h.token),
-    lines AS (INSERT INTO @results SELECT {_LINES} FROM json_to_recordset(%s::json) AS g ({_LINE}, token integer)
+    lines AS (INSERT INTO @results SELECT {_LINES} FROM json_to_recordset($2::json) AS g ({_LINE}, token integer)
         JOIN held h ON h.instance = g.instance AND h.token = g.token)
     SELECT instance, token, claimed_until FROM held"""
 # Of parents: whether all their branches have arrived; of their instances: whether nothing of them can move.
@@ -254,7 +254,7 @@ STANDINGS = """SELECT g.instance, g.parent,
         NOT EXISTS (SELECT 1 FROM @tokens WHERE instance = g.instance AND parent = g.parent AND state <> 'done'),
         NOT EXISTS (SELECT 1 FROM @tokens WHERE instance = g.instance
             AND (owner IS NOT NULL OR state IN ('ready', 'standing', 'backoff')))
-    FROM json_to_recordset(%s::json) AS g (instance bigint, parent integer)"""
+    FROM json_to_recordset($1::json) AS g (instance bigint, parent integer)"""
 # A signal is sent under its instance's lock; the token that awaits it is looked for in another statement, which sees it if
 # it was parked while the first one waited for that lock.
 HOT_SEND = """WITH there AS MATERIALIZED (

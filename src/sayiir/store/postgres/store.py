@@ -44,7 +44,7 @@ from sayiir.store.postgres.hot import HotWork, HotWrites, Step, Turn, hot
 from sayiir.store.postgres.links import Connected, Links, Patience
 from sayiir.store.postgres.migrate import migrate
 from sayiir.store.postgres.notices import RemoteHints, Teller
-from sayiir.store.postgres.options import check_options
+from sayiir.store.postgres.options import check_options, session_settings
 from sayiir.store.postgres.presence import Presence
 from sayiir.store.postgres.rows import PostgresRows, Shared, Statements
 
@@ -108,10 +108,7 @@ class PostgresBackend(ScriptedStore):
             max_lifetime_secs=max_lifetime_secs, statement_timeout_secs=statement_timeout_secs,
             idle_in_transaction_session_timeout_secs=idle_in_transaction_session_timeout_secs,
         )  # fmt: skip
-        settings = {
-            "statement_timeout": f"{round(statement_timeout_secs * 1000)}ms",
-            "idle_in_transaction_session_timeout": f"{round(idle_in_transaction_session_timeout_secs * 1000)}ms",
-        }
+        settings = session_settings(statement_timeout_secs, idle_in_transaction_session_timeout_secs)
         sizes = {
             "min_size": min_connections, "max_size": max_connections,
             "max_idle": idle_timeout_secs, "max_lifetime": max_lifetime_secs,
