@@ -30,7 +30,7 @@ EXPECTED = (ClaimLostError, InstanceAlreadyExistsError, InstanceNotFoundError, I
 ALL = os.environ.get("SAYIIR_ALL_ORDERS") == "1"
 """Whether all orders are played that locks leave; else about `SAMPLE` of those with three changes at most."""
 SAMPLE = 80
-MOST = 3000
+MOST = 500
 """Where there are more orders than so many, those with three changes at most are played after them."""
 _numbers = itertools.count(1)
 

@@ -39,15 +39,15 @@ def test_a_transaction_whose_fate_cannot_be_asked_for(store):
 
 
 @pytest.mark.parametrize("interruption", [KeyboardInterrupt, SystemExit])
-def test_an_interrupted_rollback(store, interruption):
+def test_an_interrupted_rollback(store, interruption, monkeypatch):
     links = store._links
     connection = links.take(patience(links))
 
     def interrupted(*_, **__):
         raise interruption
 
-    connection.execute = interrupted
-    with pytest.raises(interruption):
+    with monkeypatch.context() as patched, pytest.raises(interruption):
+        patched.setattr("sayiir.store.postgres.quick.command", interrupted)
         links.drop(connection, WorkflowError("refused"))
     assert connection.closed
     assert is_whole(store)
