@@ -189,9 +189,8 @@ def _held(token: Token, facts: Facts) -> Why:
 
 
 def _who(owner: OwnerFacts) -> str:
-    """Return the worker of a process, where it has only one."""
-    names = list(owner.facts)
-    return f"{names[0]} ({owner.name})" if len(names) == 1 else owner.name
+    """Return the worker and its process, or of several the process alone."""
+    return owner.name if owner.worker == owner.name else f"{owner.worker} ({owner.name})"
 
 
 def _stale(token: Token, facts: Facts, owner: OwnerFacts | None) -> Why:
