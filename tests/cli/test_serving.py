@@ -199,7 +199,7 @@ def test_a_child_of_dev_ends_with_its_parent(tmp_path):
 def test_dev_is_for_this_machine(tmp_path):
     done = run("dev", "hello:greet", "--bind", "0.0.0.0:0", cwd=tmp_path)
     assert done.returncode == 2
-    assert "can be reached from other machines" in done.stderr
+    assert done.stderr == "sayiir: --bind 0.0.0.0 can be reached from other machines, and dev is for this one: use sayiir worker and sayiir server\n"
 
 
 def test_which_files_are_looked_at(tmp_path):

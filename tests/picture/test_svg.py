@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import xml.etree.ElementTree as ET
 from itertools import combinations, pairwise
 from typing import Any, NamedTuple, get_args
@@ -110,6 +111,17 @@ def test_a_status_is_colour_icon_and_word(status: Status) -> None:
     assert f"sy-{status}" in (group.get("class") or "").split()
     assert f"{STATUS_WORDS[status]} · 2 attempts · 1.2 s" in texts(group)
     assert [path for path in group.iter(f"{SVG}path") if path.get("class") == "sy-mark"]
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_the_line_to_the_end_is_taken_by_what_has_completed(status: Status) -> None:
+    inner = task("child_0/t")
+    for nodes in ((inner,), (ChildNode("child_0", "inner", (inner,)),)):
+        drawn = to_svg(Graph("g", nodes), states={"child_0/t": NodeState(status)})
+        quiet = [name.endswith("sy-quiet") for name in re.findall(r'class="(sy-tip[^"]*)"', drawn)]
+        taken = drawn.count('class="sy-edge sy-quiet"') == 0
+        assert taken == (status == "completed"), nodes
+        assert quiet == ([False] if taken else [True] if status in ("pending", "skipped") else [True, False]), nodes
 
 
 def test_without_states_nothing_has_a_status() -> None:

@@ -138,7 +138,8 @@ def test_a_running_task_and_who_runs_it(service, backend):
             assert why.code == "running"
             assert "w-1" in why.sentence
             assert views(service, "a")["hold"].status == "running"
-            assert [attempt.status for attempt in service.attempts(VIEWER, "a")] == ["running"]
+            assert views(service, "a")["hold"].worker_id == "w-1"
+            assert [(attempt.status, attempt.worker_id) for attempt in service.attempts(VIEWER, "a")] == [("running", "w-1")]
             (row,) = service.workers(VIEWER)
             assert (row.worker_id, row.alive, row.claims, row.kind, row.tags, row.concurrency) == ("w-1", True, 1, "worker", ("eu",), 3)
             assert set(row.workflows) == {("held", held.definition_hash), ("add", ADD.definition_hash)}

@@ -102,6 +102,20 @@ def test_requested_while_a_task_runs(asked, code):
     assert ("task", "charge") in found.evidence
 
 
+@pytest.mark.parametrize("asked", ["cancel", "pause"])
+def test_requested_while_the_process_of_the_task_is_gone(asked):
+    given = instance(request=asked, request_actor="ann", request_reason="why")
+    found = told(held(), owners=[owner(alive=False)], given=given)
+    assert (found.code, found.fix) == (f"{asked}_requested", "start a worker for this workflow, or resume the instance")
+    assert found.sentence == (
+        f"A {asked} was asked for by ann: “why”; it takes effect once a worker sees to it. "
+        "The process that held task 'charge' (host:12) died. No worker is there to take it over."
+    )
+    assert ("process", "host:12") in found.evidence
+    soon = told(held(), owners=[owner(alive=False)], workers=[worker()], given=given)
+    assert "takes it over within seconds" in soon.sentence
+
+
 # --- one token --------------------------------------------------------------------------------------------------------
 
 

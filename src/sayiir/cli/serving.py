@@ -41,6 +41,18 @@ def parse_bind(text: str) -> tuple[str, int]:
     return host.strip("[]") or "127.0.0.1", int(port)
 
 
+def check_local(host: str) -> None:
+    """Refuse to be reached from elsewhere at all.
+
+    Raises:
+        RefusedError: it would be so.
+    """
+    if not _is_loopback(host):
+        raise RefusedError(
+            f"--bind {host} can be reached from other machines, and dev is for this one: use sayiir worker and sayiir server"
+        )
+
+
 def check_open(host: str, token: str | None, *, insecure: bool) -> None:
     """Refuse to be reached from elsewhere without a token.
 

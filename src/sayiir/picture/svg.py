@@ -10,7 +10,7 @@ import functools
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from sayiir.core.graph import Graph
 from sayiir.picture.bands import bands
@@ -63,10 +63,10 @@ def draw(picture: Picture, title: str, *, standalone: bool) -> str:
     """
     about = describe(picture)
     if not standalone and len(cut_up := bands(picture)) > 1:
-        quiet = _quiet_ids(picture)
+        still = _still(picture)
         column = "\n".join(
             f'<div class="sy-band">{_open(band.picture, band.top, band.bottom)}>\n'
-            + "\n".join((*_parts(band.picture, quiet), "</svg></div>"))
+            + "\n".join((*_parts(band.picture, still), "</svg></div>"))
             for band in cut_up
         )
         label = f'role="img" aria-label="{xml(title)}: {xml(about)}"'
@@ -82,7 +82,7 @@ def draw(picture: Picture, title: str, *, standalone: bool) -> str:
     if standalone:
         parts.append(f"<style>{xml_css(PICTURE_CSS)}</style>")
         parts.append(f'<rect class="sy-bg" width="{picture.width}" height="{picture.height}" rx="16"/>')
-    return "\n".join((*parts, *_parts(picture, _quiet_ids(picture)), "</svg>")) + "\n"
+    return "\n".join((*parts, *_parts(picture, _still(picture)), "</svg>")) + "\n"
 
 
 def _open(picture: Picture, top: int, bottom: int) -> str:
@@ -91,9 +91,9 @@ def _open(picture: Picture, top: int, bottom: int) -> str:
     return f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
 
 
-def _parts(picture: Picture, quiet: frozenset[str]) -> Iterator[str]:
+def _parts(picture: Picture, still: _Still) -> Iterator[str]:
     yield from map(_frame, picture.frames)
-    yield from _edges(picture, quiet)
+    yield from _edges(picture, still)
     yield from map(_box, picture.boxes)
     yield from map(_pill, picture.pills)
 
@@ -122,9 +122,24 @@ def nodes_of(picture: Picture) -> list[Block]:
     return picture.frames + [block for block in picture.boxes if block.kind not in ("start", "end")]
 
 
-def _quiet_ids(picture: Picture) -> frozenset[str]:
-    """Return the nodes that control has not reached, or passed by."""
-    return frozenset(b.id for b in nodes_of(picture) if b.state and b.state.status in ("pending", "skipped"))
+class _Still(NamedTuple):
+    """Nodes whose lines control has not taken.
+
+    Args:
+        ids: not reached, or passed by; no line from or to them.
+        inside: not completed; no line from them to the end of what they are in, which has no id.
+    """
+
+    ids: frozenset[str]
+    inside: frozenset[str]
+
+
+def _still(picture: Picture) -> _Still:
+    states = [(block.id, block.state.status) for block in nodes_of(picture) if block.state]
+    return _Still(
+        frozenset(name for name, status in states if status in ("pending", "skipped")),
+        frozenset(name for name, status in states if status != "completed"),
+    )
 
 
 # -- nodes
@@ -252,11 +267,12 @@ def _round(block: Block) -> str:
 # -- lines
 
 
-def _edges(picture: Picture, quiet: frozenset[str]) -> Iterator[str]:
+def _edges(picture: Picture, still: _Still) -> Iterator[str]:
     """Yield the lines, all that look alike as one path; those that control has not taken lie below the taken ones."""
     lines = defaultdict[str, list[str]](list)
     for edge in picture.edges:
-        hush = " sy-quiet" if edge.idle or edge.source in quiet or edge.target in quiet else ""
+        way_out = not edge.target and edge.source in still.inside
+        hush = " sy-quiet" if edge.idle or way_out or not still.ids.isdisjoint((edge.source, edge.target)) else ""
         lines[f"sy-edge{' sy-again' if edge.kind == 'again' else ''}{hush}"].append(_path(edge))
         if edge.arrow:
             lines[f"sy-tip{hush}"].append(_tip(edge))

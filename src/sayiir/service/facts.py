@@ -35,7 +35,7 @@ class Gathering(Veiled):
     def _standing(self, view: View) -> Standing:
         return Standing(
             view.instance, view.tokens, self.store.lines(view.instance.number, MAX_LINES), self._failure(view.instance),
-            {number: owner.name for number, owner in self._owners(view.tokens).items()}, self.store.now(),
+            {number: owner.worker for number, owner in self._owners(view.tokens).items()}, self.store.now(),
         )  # fmt: skip
 
     def _facts(self, view: View, root: Item) -> Facts:

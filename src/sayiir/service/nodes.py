@@ -53,17 +53,20 @@ def node_views(root: Item, standing: Standing) -> tuple[NodeView, ...]:
     # From the last to the first: what a group holds is known before the group.
     for item in reversed([item for item in root.walk() if item.word in _KINDS]):
         view = _view(item, records.get(item.name, []), tokens.get(item.name), standing, passed)
-        if item.word in _GROUPS and not records.get(item.name) and item.name not in tokens:
+        if item.word in _GROUPS:
             inside = [views[below.name] for below in item.walk() if below is not item and below.word in _KINDS]
-            view = _group(view, inside)
+            view = _group(view, inside, known=bool(records.get(item.name)) or item.name in tokens)
         views[item.name] = view
     return tuple(reversed(views.values()))
 
 
-def _group(view: NodeView, inside: list[NodeView]) -> NodeView:
-    """Return a group without records of its own: as what is in it stands."""
-    began = [one.started_at for one in inside if one.started_at is not None]
-    status = group_status(one.status for one in inside)
+def _group(view: NodeView, inside: list[NodeView], *, known: bool) -> NodeView:
+    """Return a group as what is in it stands, unless it is known by itself; it begins with the first that is in it.
+
+    A loop's own record begins with its last round.
+    """
+    began = [one.started_at for one in (view, *inside) if one.started_at is not None]
+    status = view.status if known else group_status(one.status for one in inside)
     return msgspec.structs.replace(view, status=status, started_at=min(began, default=None))
 
 

@@ -103,7 +103,7 @@ class Service(Actions, Outcomes, Gathering):
         lines = [attempt_of(line, scrub) for line in self.store.lines(view.instance.number, MAX_LINES, node_id)]
         owners = self._owners(view.tokens)
         lines += [
-            running_attempt(token, owners[token.owner].name if token.owner in owners else None)
+            running_attempt(token, owners[token.owner].worker if token.owner in owners else None)
             for token in view.tokens
             if token.owner is not None and token.state == "ready" and node_id in (None, token.node)
         ]

@@ -146,8 +146,12 @@ def _requested(facts: Facts, causes: list[Why]) -> Why:
     running = [cause for cause in causes if cause.code == "running"]
     what = "cancel" if instance.request == "cancel" else "pause"
     sentence, evidence = _by_whom(f"A {what} was asked for", instance.request_actor, instance.request_reason)
-    rest = "; it takes effect when the task that runs has ended" if running else "; it is about to take effect"
     code = f"{what}_requested"
+    stale = next((cause for cause in causes if cause.code == "stale_claim"), None)
+    if stale is not None:
+        sentence = f"{sentence.rstrip('.')}; it takes effect once a worker sees to it. {stale.sentence}"
+        return Why(code, sentence, (*evidence, *stale.evidence), stale.fix)
+    rest = "; it takes effect when the task that runs has ended" if running else "; it is about to take effect"
     fix = "wait for the task" if what == "cancel" else "wait for the task, or unpause to withdraw it"
     after = tuple(pair for cause in running for pair in cause.evidence)
     return Why(code, sentence.rstrip(".") + rest + ".", (*evidence, *after), fix)
@@ -189,9 +193,8 @@ def _held(token: Token, facts: Facts) -> Why:
 
 
 def _who(owner: OwnerFacts) -> str:
-    """Return the worker of a process, where it has only one."""
-    names = list(owner.facts)
-    return f"{names[0]} ({owner.name})" if len(names) == 1 else owner.name
+    """Return the worker and its process, or of several the process alone."""
+    return owner.name if owner.worker == owner.name else f"{owner.worker} ({owner.name})"
 
 
 def _stale(token: Token, facts: Facts, owner: OwnerFacts | None) -> Why:

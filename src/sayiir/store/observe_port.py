@@ -78,6 +78,11 @@ class OwnerFacts(msgspec.Struct, frozen=True):
     alive: bool
     facts: dict[str, Any] = {}
 
+    @property
+    def worker(self) -> str:
+        """The name of its worker where it has only one, which is the one that holds its claims; else its own."""
+        return next(iter(self.facts)) if len(self.facts) == 1 else self.name
+
 
 class Awaiting(msgspec.Struct, frozen=True):
     """A token that awaits a signal, and its instance without payloads."""

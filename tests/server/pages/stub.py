@@ -203,7 +203,7 @@ class StubService:
 
     def compare(self, access: Any, left_id: str, right_id: str) -> Comparison:
         nodes = self.node_views()
-        return Comparison(self.row(1), self.row(2), False, tuple(Difference(n.node_id, n, n if i % 3 else None, (True, False, None)[i % 3]) for i, n in enumerate(nodes)))
+        return Comparison(self.row(1), self.row(3), False, tuple(Difference(n.node_id, n, n if i % 3 else None, (True, False, None)[i % 3]) for i, n in enumerate(nodes)))
 
     def audit(self, access: Any, *, target: str | None = None, cursor: str | None = None, limit: int = 50) -> tuple[tuple[AuditLine, ...], str | None]:
         return tuple(AuditLine(i, ago(minutes=i), self.t("ann"), ("cancel", "retry", "signal")[i % 3], self.row(i).instance_id, self.t("the customer called"), {self.t("from"): self.t("charge")}) for i in range(6 if self.count else 0)), None

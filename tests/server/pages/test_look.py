@@ -77,6 +77,17 @@ def test_axe_finds_nothing_and_nothing_is_wider_than_the_window(chrome, base, lo
     assert not found, "\n".join(found)
 
 
+def test_the_time_left_is_said_alike_by_the_server_and_by_script(chrome, base):
+    said = []
+    for java_script_enabled in (False, True):
+        with chrome.page(base, java_script_enabled=java_script_enabled) as page:
+            page.goto(base + "/inbox")
+            if java_script_enabled:
+                page.locator("html[data-ready=yes]").wait_for(state="attached")
+            said.append(page.locator("time", has_text="in 1 d").first.inner_text())
+    assert said == ["in 1 d 23 h"] * 2
+
+
 def test_hostile_texts_run_nothing(chrome, base):
     with chrome.page(base) as page:
         page.on("dialog", lambda dialog: pytest.fail("a script of a user's text ran"))

@@ -22,7 +22,7 @@ SHOWN = {
         "x | Awaiting signal", "It waits for signal approval since 9 min ago, until 2026-11-24 10:00 UTC.",
         "Send the signal, here or with `sayiir signal send`. | node | approval | signal | approval",
         'Input | 42 B | { "item": "lamp", "amount": 30 }', "Waits | approval | for signal | approval | , since | 9 min ago",
-        "gives up | in 1 d", "Metadata | customer | ann b", "ann | · cancel", "“the customer called” | ann | · retry | 1 min ago",
+        "gives up | in 1 d 23 h", "Metadata | customer | ann b", "ann | · cancel", "“the customer called” | ann | · retry | 1 min ago",
     ),
     NODE: (
         "receive | Completed", "reserve | Failed | · CardDeclinedError", "reserve | Failed | · attempt 2, CardDeclinedError",
@@ -48,9 +48,9 @@ SHOWN = {
         "Worker | State | Heartbeat | Started | Claims | Tags | Workflows", "w-0@host-0 | in a program | Alive",
         "5 h ago | 0 | of 8 | any", "w-1@host-1 | Alive", "1 | of 8 | gpu | order", "w-2@host-0 | Gone | 1 h ago",
     ),
-    "/inbox": ("order-2026-11-1000 | · order | approval | waits since | 9 min ago | , gives up | in 1 d", "Channel | choose… | phone", "publish"),
+    "/inbox": ("order-2026-11-1000 | · order | approval | waits since | 9 min ago | , gives up | in 1 d 23 h", "Channel | choose… | phone", "publish"),
     "/compare?id=a&id=b": (
-        "Their inputs differ. The first node whose output differs is | stock||person", "receive | Completed | 30 s | not there | same",
+        "| Took | 1 min 48 s |", "| For | 10 min |", "Their inputs differ. The first node whose output differs is | stock||person", "receive | Completed | 30 s | not there | same",
         "child_0/price | Running | Running | differs",
     ),
     "/audit": ('ann | cancel | order-2026-11-1000 | the customer called | {"from":"charge"}',),

@@ -14,7 +14,7 @@ from sayiir.picture.state import STATUS_WORDS
 from sayiir.server.pages import answers, drawn, filters, icons, kit, plots, schema, words
 from sayiir.server.pages.assets import STATIC
 from sayiir.service.filter import parse_filter
-from sayiir.service.model import Attempt
+from sayiir.service.model import Attempt, Wait
 
 HERE = Path(__file__).parent
 NOW = dt.datetime(2030, 1, 31, 9, 30, tzinfo=dt.UTC)
@@ -54,6 +54,15 @@ def test_bars_lie_within_the_axis():
 def test_bars_of_no_length_and_clocks_that_differ():
     gantt = plots.gantt_of([attempt(start=3, end=3), attempt(start=3, end=None), attempt(start=3, end=2)], NOW)
     assert all(not bar.wide.startswith("-") for bar in gantt.bars)
+
+
+def test_a_timeline_shows_what_is_waited_for_now():
+    begun = NOW - dt.timedelta(seconds=6)
+    waits = [Wait("pay", "signal", begun, None, "paid"), Wait("rest", "delay", begun, NOW), Wait("try", "retry", begun, NOW)]
+    bars = plots.gantt_of([], NOW, waits).bars
+    assert [(bar.node_id, bar.kind, bar.status, bar.open, bar.parked, bar.took) for bar in bars] == [
+        ("pay", "await_signal", "awaiting_signal", True, True, "6 s"), ("rest", "delay", "waiting", True, True, "6 s"),
+    ]  # fmt: skip
 
 
 def test_no_bars_for_what_takes_no_time_or_has_not_begun():

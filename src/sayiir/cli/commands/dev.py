@@ -14,7 +14,7 @@ from sayiir.cli import out
 from sayiir.cli.lazy import Command
 from sayiir.cli.place import LOCAL_URL, open_backend
 from sayiir.cli.reload import reloading
-from sayiir.cli.serving import check_open, check_server, check_trace, listen, load_server, parse_bind, serve, url_of
+from sayiir.cli.serving import check_local, check_server, check_trace, listen, load_server, parse_bind, serve, url_of
 
 _GRACE_SECS = 3.0
 
@@ -40,7 +40,7 @@ def dev(
     For one's own machine only. In production the same two are `sayiir worker` and `sayiir server`.
     """
     host, port = parse_bind(bind)
-    check_open(host, None, insecure=False)
+    check_local(host)
     check_trace(trace_url)
     check_server()
     if no_reload or child:

@@ -64,7 +64,7 @@ def told(link: Link, view: InstanceView, form: out.Form, *, patience: float) -> 
         out.one(form, view, name, lambda _wide: ())
     if ended != "completed":
         stands = {"failed": "has failed", "cancelled": "was cancelled"}.get(ended, "has not ended")
-        fix = f" Go on at what failed: sayiir instance retry {name}" if ended == "failed" else ""
+        fix = f"; go on at what failed: sayiir instance retry {name}" if ended == "failed" else ""
         out.note(f"sayiir: {out.harmless(f'{name} {stands}: {view.why.sentence}{fix}')}")
     if ended not in ENDED:
         return TIMEOUT if patience else CONFLICT

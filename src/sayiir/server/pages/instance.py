@@ -71,7 +71,7 @@ async def _tab(kit: Kit, request: Request, tab: str, view: InstanceView) -> dict
     match tab:
         case "timeline":
             attempts = await kit.call(kit.service.attempts, access, instance_id)
-            return {"gantt": gantt_of(attempts, datetime.now(UTC))}
+            return {"gantt": gantt_of(attempts, datetime.now(UTC), view.waits)}
         case "logs":
             return {"logs": await kit.call(kit.service.logs, access, instance_id)}
         case "graph":

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from sayiir.errors import InstanceNotFoundError
+from sayiir.server.pages.instance import ENDED
 from sayiir.server.pages.kit import THEME_COOKIE, THEMES, Kit, fields_of
 from sayiir.server.pages.schema import form_of
 from sayiir.service.model import Access
@@ -59,6 +60,7 @@ async def compare(kit: Kit, request: Request) -> Response:
         "compare.html",
         ids=[*ids, "", ""][:2],
         both=both,
+        ended=ENDED,
         first=first,
         problem=problem,
         swapped=urlencode([("id", one) for one in reversed(ids)]),

@@ -12,7 +12,7 @@ from datetime import datetime
 from sayiir.picture.timeline import axis, percent
 from sayiir.picture.words import duration
 from sayiir.server.pages.words import exact
-from sayiir.service.model import Attempt
+from sayiir.service.model import Attempt, Wait
 
 MOST_BARS = 1000
 """Attempts that a timeline draws; of more, the newest."""
@@ -49,9 +49,10 @@ class Gantt:
     left_out: int = 0
 
 
-def gantt_of(attempts: Sequence[Attempt], now: datetime) -> Gantt:
-    """Return the timeline of an instance; what is not over reaches to now."""
+def gantt_of(attempts: Sequence[Attempt], now: datetime, waits: Sequence[Wait] = ()) -> Gantt:
+    """Return the timeline of an instance; what is not over, its waits too, reaches to now."""
     timed = [(one, one.started_at) for one in attempts if one.started_at is not None and one.kind not in _QUIET]
+    timed += [(_standing(wait), wait.since) for wait in waits if wait.kind != "retry"]
     shown = sorted(timed, key=lambda pair: pair[1])[-MOST_BARS:]
     if not shown:
         return Gantt((), ())
@@ -60,6 +61,12 @@ def gantt_of(attempts: Sequence[Attempt], now: datetime) -> Gantt:
     span = max(1, round((last - first).total_seconds() * _MICRO))
     bars = tuple(_bar(one, start, one.finished_at or max(start, now), first, span) for one, start in shown)
     return Gantt(bars, tuple(axis(span)), len(timed) - len(shown))
+
+
+def _standing(wait: Wait) -> Attempt:
+    """Return a wait as the attempt that it will be told as once it is over."""
+    kind, status = ("await_signal", "awaiting_signal") if wait.kind == "signal" else ("delay", "waiting")
+    return Attempt(0, wait.node_id, kind, 1, 1, status, wait.since, None, None)
 
 
 def _bar(one: Attempt, start: datetime, end: datetime, first: datetime, span: int) -> Bar:

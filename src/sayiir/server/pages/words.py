@@ -71,8 +71,8 @@ def relative(moment: datetime, now: datetime) -> str:
     """Return a time as seen from now.
 
     >>> now = datetime(2030, 1, 31, 9, 30, tzinfo=UTC)
-    >>> relative(now, now), relative(now.replace(hour=7), now), relative(now.replace(hour=11), now)
-    ('now', '2 h ago', 'in 2 h')
+    >>> relative(now, now), relative(now.replace(hour=7), now), relative(now.replace(hour=11, minute=29), now)
+    ('now', '2 h ago', 'in 1 h 59 min')
     """
     seconds = (now - moment).total_seconds()
     size = abs(seconds)
@@ -80,8 +80,10 @@ def relative(moment: datetime, now: datetime) -> str:
         return "now"
     if size >= _MONTH:
         return f"{moment.astimezone(UTC):%Y-%m-%d}"
+    if seconds < 0:  # "in 1 d" for what ends in 47 hours would be a day too early
+        return f"in {duration(int(size))}"
     amount, unit = next((int(size // unit), name) for unit, name in _AGO if size >= unit)
-    return f"{amount} {unit} ago" if seconds > 0 else f"in {amount} {unit}"
+    return f"{amount} {unit} ago"
 
 
 def between(start: datetime | None, end: datetime | None) -> str:

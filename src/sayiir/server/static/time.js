@@ -1,13 +1,17 @@
-// Keeps "3 min ago" true while a page stays open, and adds the reader's own time to the exact one.
+// Keeps "3 min ago" true while a page stays open, as pages/words.py says it, and adds the reader's own time to the exact one.
 const UNITS = [[86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
 
 function words(moment) {
   const seconds = (Date.now() - moment) / 1000, size = Math.abs(seconds);
   if (size < 1) return "now";
   if (size >= 30 * 86400) return null;
-  const [unit, name] = UNITS.find(([unit]) => size >= unit);
-  const amount = `${Math.floor(size / unit)} ${name}`;
-  return seconds > 0 ? `${amount} ago` : `in ${amount}`;
+  const amounts = parts(Math.floor(size));
+  return seconds > 0 ? `${amounts[0]} ago` : `in ${amounts.slice(0, 2).join(" ")}`;
+}
+
+function parts(seconds) {
+  return UNITS.map(([unit, name], index) => [Math.floor(index ? seconds % UNITS[index - 1][0] / unit : seconds / unit), name])
+    .filter(([amount]) => amount).map(([amount, name]) => `${amount} ${name}`);
 }
 
 function tick() {

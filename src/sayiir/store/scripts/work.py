@@ -243,8 +243,9 @@ def quarantine(rows: Rows, instance: Instance, token: Token, now: int) -> None:
         f"the process that ran task {token.node!r} died {token.crashes} times while it ran; it is not tried again. "
         "Look why it kills its process (memory, a crash of native code), then retry the instance"
     )
+    made = token.attempt - 1  # the token stands at the next one, which is not made
     failure = Failure(
-        "WorkerCrashError", message, token.node, token.node, token.attempt, code="worker_crash",
+        "WorkerCrashError", message, token.node, token.node, made, code="worker_crash",
         details={"crashes": token.crashes},
     )  # fmt: skip
     _fail(rows, instance, token, failure, now)

@@ -238,7 +238,7 @@ class SweepingSuite(StoreSuite):
         assert self.view().tokens == ()
         error = self.error()
         assert (error["error_type"], error["code"], error["node_id"]) == ("WorkerCrashError", "worker_crash", "one")
-        assert error["details"] == {"crashes": 3}
+        assert (error["attempts"], error["details"]) == (3, {"crashes": 3})
         assert "died 3 times" in error["message"]
         assert [(record.status, record.attempt) for record in self.history()] == [("crashed", n) for n in (1, 2, 3)]
         assert self.works() == []
