@@ -63,6 +63,7 @@ BODIES = {
     f"POST {API}/instances": [{"workflow_id": "double", "input": 1}],
     f"POST {API}/bulk": [{**CANCEL, "selection": {"ids": ["a"]}}],
     f"PUT {API}/views/{{name}}": [{"where": "status:failed"}],
+    f"POST {ONE}/signals/{{name}}": [{"payload": 1}],
 }  # fmt: skip
 """What is sent, each of several by itself; nothing where nothing is said."""
 IDLE = re.compile(r"unpause|retry|purge|\"where\": \"\"")
