@@ -1,4 +1,4 @@
-"""Who asks, from where, and what every answer carries; every route × method × role."""
+"""Who asks, from where, and what every answer carries; who may do what is asked in test_rights.py."""
 
 from __future__ import annotations
 
@@ -10,65 +10,22 @@ from starlette.testclient import TestClient
 
 from sayiir import InMemoryBackend
 from sayiir.server import create_app, security
-from sayiir.server.api import ENDPOINTS
 from sayiir.server.security import COOKIE, CSP, cookie_of
 from sayiir.service import Access, Role
-from sayiir.service.access import READS, WRITES
 from tests.server.conftest import FLOWS
 
 API = "/api/v1"
 TOKENS = {role.value: Access(role.value, role) for role in Role}
-RANKS = {Role.VIEWER: 0, Role.OPERATOR: 1, Role.ADMIN: 2}
-BODIES = {
-    "submit_instance": {"workflow_id": "double", "input": 1}, "steer_many": {"action": "cancel", "selection": {"ids": []}},
-}  # fmt: skip
-QUERIES = {"compare_instances": {"left": "a", "right": "a"}}
 
 
 def opened(**more):
     return TestClient(create_app(InMemoryBackend(), FLOWS, **more), base_url="http://localhost")
 
 
-def ask(client, endpoint, token=None, **headers):
-    path = endpoint.path.format(instance_id="a", workflow_id="double", node_id="double", task_id="double", name="go")
-    headers |= {"Authorization": f"Bearer {token}"} if token else {}
-    body = None if endpoint.body is None else BODIES.get(endpoint.name, {})
-    return client.request(endpoint.method, API + path, json=body, params=QUERIES.get(endpoint.name), headers=headers)
-
-
-CALLED = [one for one in ENDPOINTS if one.name != "stream_changes"]
-"""A stream is asked in test_events.py."""
-
-
-@pytest.mark.parametrize("endpoint", CALLED, ids=lambda one: f"{one.method} {one.path}")
-@pytest.mark.parametrize("read_only", [False, True], ids=["open", "read-only"])
-def test_every_route_by_every_role(endpoint, read_only):
-    with opened(auth=TOKENS, read_only=read_only) as client:
-        needed = READS.get(endpoint.needs) or WRITES[endpoint.needs]
-        assert (endpoint.method == "GET") == (endpoint.needs in READS), "what changes something is no GET"
-        for name, access in TOKENS.items():
-            answer = ask(client, endpoint, name)
-            refused = RANKS[access.role] < RANKS[needed] or (read_only and endpoint.needs in WRITES)
-            assert (answer.status_code == 403) == refused, (name, answer.text)
-            if refused:
-                assert answer.json()["code"] == "forbidden"
-        for token in ("wrong", None):
-            answer = ask(client, endpoint, token)
-            assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-            assert answer.headers["www-authenticate"] == "Bearer"
-
-
-@pytest.mark.parametrize("path", ["/metrics", f"{API}/openapi.json", "/nope", f"{API}/nope", "/"])
-def test_nothing_is_told_to_nobody(path):
+def test_nothing_is_told_to_nobody_where_the_api_has_no_path():
     with opened(auth="secret") as client:
-        assert client.get(path).status_code == 401
-        assert client.get(path, headers={"Authorization": "Bearer secret"}).status_code in (200, 404)
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
-def test_probes_are_for_everybody(path):
-    with opened(auth="secret") as client:
-        assert client.get(path).status_code == 200
+        assert client.get(f"{API}/nope").status_code == 401
+        assert client.get(f"{API}/nope", headers={"Authorization": "Bearer secret"}).status_code == 404
 
 
 @pytest.mark.parametrize("given", ["Bearer secret ", "bearer secret", "BEARER secret"])
@@ -238,6 +195,13 @@ def test_a_page_without_a_right_leads_to_the_sign_in():
     with opened(auth="t") as client:
         answer = client.get("/instances?where=x", headers={"accept": "text/html"}, follow_redirects=False)
         assert (answer.status_code, answer.headers["location"]) == (303, "/login?next=/instances%3Fwhere%3Dx")
+
+
+@pytest.mark.parametrize("auth", ["t", lambda _: None], ids=["token", "function"])
+@pytest.mark.parametrize("path", ["/login", "/logout"])
+def test_where_nobody_signs_in_the_way_in_is_a_page_as_any_other(auth, path):
+    with opened(auth=auth) as client:
+        assert client.get(path).status_code == (200 if (auth, path) == ("t", "/login") else 401)
 
 
 def test_another_tokens_cookie_is_worth_nothing():

@@ -137,6 +137,7 @@ class Api:
 
     def __init__(self, site: Site, endpoints: Sequence[Endpoint]) -> None:
         self._site = site
+        self.endpoints = tuple(endpoints)
         self._by_length: dict[int, list[Endpoint]] = {}
         for endpoint in endpoints:
             self._by_length.setdefault(len(endpoint.segments), []).append(endpoint)

@@ -30,8 +30,9 @@ Resolver: TypeAlias = Callable[[Request], "Access | Awaitable[Access | None] | N
 Auth: TypeAlias = "str | Mapping[str, Access] | Resolver | None"
 COOKIE = "sayiir_session"
 SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
-OPEN = frozenset(("/healthz", "/readyz", "/login", "/logout"))
-"""Paths that anybody may ask for; whoever stands before them with a token would have none to show."""
+PROBES = frozenset(("/healthz", "/readyz"))
+SIGNING = frozenset((("GET", "/login"), ("HEAD", "/login"), ("POST", "/login"), ("POST", "/logout")))
+"""What anybody may ask for where browsers sign in; all else there is a page, and pages are for somebody."""
 LOCAL = Access("local", Role.ADMIN)
 """Who asks where nobody need say who they are."""
 CSP = (
@@ -79,7 +80,7 @@ class Guard:
             access, by_token = await self._who(request)
             if request.method not in SAFE and not by_token:
                 check_origin(request)
-            if access is None and not _is_open(below(scope)):
+            if access is None and not self._is_open(request.method, below(scope)):
                 raise ProblemError("unauthorized", "give a token: Authorization: Bearer …")  # noqa: TRY301
             scope.setdefault("state", {})["access"] = access
         except ProblemError as error:
@@ -119,6 +120,10 @@ class Guard:
             if hmac.compare_digest(cookie_of(token).encode(), given.encode("utf-8", "replace")):
                 found = access
         return found
+
+    def _is_open(self, method: str, path: str) -> bool:
+        """Return whether anybody may ask: the probes, the way in, and what its page is made with."""
+        return path in PROBES or path.startswith("/static/") or (self.signs_in and (method, path) in SIGNING)
 
     # --- from where -----------------------------------------------------------------------------------------------
 
@@ -199,11 +204,6 @@ def below(scope: Scope) -> str:
     """Return the path below where the app is mounted."""
     path, root = str(scope["path"]), str(scope.get("root_path", "")).rstrip("/")
     return path[len(root) :] if root and (path == root or path.startswith(f"{root}/")) else path
-
-
-def _is_open(path: str) -> bool:
-    """Return whether anybody may ask for a path: the probes, the way in, and what its page is made with."""
-    return path in OPEN or path.startswith("/static/")
 
 
 def _wants_page(request: Request) -> bool:

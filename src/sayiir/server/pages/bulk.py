@@ -18,7 +18,7 @@ from sayiir.service.model import Action, Count, Selection
 
 async def bulk(kit: Kit, request: Request) -> Response:
     """Count what an action would do, or do the next portion of it."""
-    if request.method == "GET":  # somebody came back to it
+    if request.method in ("GET", "HEAD"):  # somebody came back to it
         return kit.go(kit.links(request)("instances"))
     pairs = await posted(kit, request)
     form = dict(pairs)
