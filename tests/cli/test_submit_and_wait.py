@@ -111,7 +111,9 @@ def test_result(place):
     assert "NonRetryableError: nothing to charge" in failed.err
     assert failed.err.endswith(" sayiir instance retry failed-1\n")
     assert "the customer called" in place("instance", "result", "cancelled-1", code=11).err
-    assert place("instance", "result", "waits-1", code=5).err.startswith("sayiir: waits-1 has not ended: ")
+    told = place("instance", "result", "waits-1", code=5).err
+    assert told.startswith("sayiir: waits-1 has not ended: ")
+    assert told.endswith("; send it the signal 'approval'\n")
     assert place("instance", "result", "waits-1", "--timeout", "50ms", code=6).out == ""
     assert place("instance", "result", "nobody", code=4).out == ""
 
@@ -160,6 +162,7 @@ def test_watch_gives_up(place):
     done = place("instance", "watch", "waits-1", "--timeout", "50ms", code=6)
     assert "waits-1  awaiting_signal  It waits for the signal 'approval'" in done.lines[-1]
     assert done.err.startswith("sayiir: waits-1 has not ended within 0.05 s: ")
+    assert done.err.endswith("; send it the signal 'approval'\n")
     place("instance", "watch", "nobody", code=4)
 
 

@@ -64,11 +64,17 @@ def told(link: Link, view: InstanceView, form: out.Form, *, patience: float) -> 
         out.one(form, view, name, lambda _wide: ())
     if ended != "completed":
         stands = {"failed": "has failed", "cancelled": "was cancelled"}.get(ended, "has not ended")
-        fix = f"; go on at what failed: sayiir instance retry {name}" if ended == "failed" else ""
-        out.note(f"sayiir: {out.harmless(f'{name} {stands}: {view.why.sentence}{fix}')}")
+        fix = f"go on at what failed: sayiir instance retry {name}" if ended == "failed" else view.why.fix
+        out.note(f"sayiir: {name} {stands}: {_why(view, fix)}")
     if ended not in ENDED:
         return TIMEOUT if patience else CONFLICT
     return _ENDINGS[ended]
+
+
+def _why(view: InstanceView, fix: str | None) -> str:
+    """Return why it has not completed, and what would help, as one sentence."""
+    sentence = out.harmless(view.why.sentence)
+    return f"{sentence.removesuffix('.')}; {out.harmless(fix[0].lower() + fix[1:]).removesuffix('.')}" if fix else sentence
 
 
 @click.command(cls=Command, epilog=_CODES, examples="""
@@ -98,7 +104,7 @@ def watched(link: Link, instance_id: str, timeout: float | None, form: out.Form)
         out.note(f"{instance_id} goes on; look again: sayiir instance watch {instance_id}")
         return INTERRUPTED
     if view.row.status not in ENDED:
-        raise RefusedError(f"{instance_id} has not ended within {timeout:g} s: {out.harmless(view.why.sentence)}", TIMEOUT)
+        raise RefusedError(f"{instance_id} has not ended within {timeout:g} s: {_why(view, view.why.fix)}", TIMEOUT)
     if form in {"table", "wide"}:
         return told(link, view, form, patience=0)
     if form == "ids":
