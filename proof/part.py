@@ -30,6 +30,7 @@ WORDS = {
     "cuts": "connections cut after a certain byte",
     "crashes": "crashes played inside the process",
     "schedules": "orders of statements played",
+    "complete_pairs": "pairs of racing verbs of which every order that locks leave was played",
     "statement_faults": "of these with a crash, or a COMMIT in doubt, after one statement",
     "deaths": "processes killed by their own tasks",
     "examples": "generated examples",

@@ -21,12 +21,12 @@ def _tests(*tests: str, more: Mapping[str, str] | None = None, only: Sequence[st
 
 
 PARTS: tuple[Part, ...] = (
-    Part("simulation", "deterministic simulation of workers, stores and clients", 14, simulation.run),
+    Part("simulation", "deterministic simulation of workers, stores and clients", 12, simulation.run),
     Part("crashes", "a crash at every effect, random flows, signals and steering", 5, _tests(
         "tests/proof/test_crash_everywhere.py", "tests/proof/test_random_flows.py", "tests/proof/test_signals.py",
         "tests/proof/test_steering.py",
     )),
-    Part("interleavings", "racing verbs statement by statement, with a fault after each", 7, _tests(
+    Part("interleavings", "racing verbs statement by statement, with a fault after each", 9, _tests(
         "tests/postgres/test_interleavings.py", "tests/postgres/test_statement_faults.py",
         "tests/store/test_sqlite_statement_faults.py", more={"SAYIIR_ALL_ORDERS": "1"},
     )),
@@ -37,10 +37,10 @@ PARTS: tuple[Part, ...] = (
     Part("chaos", "workers killed and stopped, servers restarted, connections ended, clocks wrong", 8, _tests(
         "tests/proof/test_chaos.py",
     )),
-    Part("faults", "answers lost, servers away, connections cut", 2, _tests(
+    Part("faults", "answers lost, servers away, connections cut", 3, _tests(
         "tests/postgres/test_faults.py", "tests/postgres/test_presence.py", "tests/postgres/test_races.py",
         "tests/postgres/test_cuts.py", "tests/postgres/test_refusals.py", "tests/postgres/test_doubt.py",
-        "tests/postgres/test_bouncer.py", "tests/postgres/test_quick.py",
+        "tests/postgres/test_bouncer.py", "tests/postgres/test_quick.py", "tests/postgres/test_standstill.py",
     )),
     Part("poison", "tasks that kill, hang or fork in their process", 2, _tests(
         "tests/proof/test_poison.py", "tests/worker/test_processes.py", "tests/process",

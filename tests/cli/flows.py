@@ -1,5 +1,6 @@
-"""Workflows that misbehave, for the command's tests."""
+"""Workflows that misbehave, and one that says so, for the command's tests."""
 
+import logging
 import threading
 
 from sayiir import Flow, task
@@ -14,9 +15,15 @@ def leave(x):
     raise SystemExit(9)
 
 
+def tell(x):
+    logging.getLogger("tests.told").info("told %s", x)
+    return x
+
+
 HANG = Flow("hang").then(hang).build()
 LEAVE = Flow("leave").then(leave).build()
+TELL = Flow("tell").then(tell).build()
 
 
 def all_of_them():
-    return HANG, LEAVE
+    return HANG, LEAVE, TELL

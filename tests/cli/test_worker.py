@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from sayiir import WorkflowClient, connect
-from tests.cli.flows import HANG, LEAVE
+from tests.cli.flows import HANG, LEAVE, TELL
 from tests.cli.support import Command
 from tests.worker.child import CHAIN, QUICK, noted, open_gate
 from tests.worker.support import ended, eventually, status
@@ -106,6 +106,17 @@ def test_a_worker_full_of_hanging_tasks_asks_to_be_replaced(path, sqlite_url):
         assert command.end() == 75
         command.await_lines("ends, to be replaced: 16 of its tasks hang in their threads beyond their timeouts")
         assert all(found.error.startswith("TaskTimeoutError") for found in ended(backend, *(f"i{n}" for n in range(16))))
+
+
+def test_what_tasks_log_is_kept_and_not_printed(path, sqlite_url):
+    with connect(sqlite_url) as backend, Command(path, sqlite_url, targets=MISBEHAVING) as command:
+        WorkflowClient(backend).submit(TELL, "a", 7)
+        ended(backend, "a")
+        command.send()
+        assert command.end() == 0
+        lines = backend.logs(backend.load("a").instance.number, 100)
+    assert [(line.level, line.message) for line in lines] == [("info", "told 7")]
+    assert not [line for line in command.lines if "told 7" in line]
 
 
 def test_a_file_shows_that_it_lives(path, tmp_path, sqlite_url):

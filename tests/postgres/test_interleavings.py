@@ -423,7 +423,7 @@ def test_every_order(scenery, name, record_property):
         if not is_complete:
             for order in all_orders[:: 1 if ALL else max(1, len(all_orders) // SAMPLE)]:
                 play(order)
-    assert conductor.schedules - schedules > 6
+    assert is_complete or conductor.schedules - schedules > 6
     assert deadlocks(url) == before
     record_property("schedules", conductor.schedules - schedules)
     record_property("complete_pairs", int(is_complete))

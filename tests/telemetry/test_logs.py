@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import logging.config
+import subprocess
+import sys
 import threading
 import time
 
@@ -207,3 +209,34 @@ def test_no_task_waits_while_lines_are_stored(app, monkeypatch):
 @pytest.mark.parametrize(("number", "name"), [(5, "debug"), (10, "debug"), (25, "info"), (39, "warning"), (60, "critical")])
 def test_levels_of_ones_own_have_the_name_below(number, name):
     assert _level(number) == name
+
+
+PROGRAM = """
+import logging
+from sayiir import Flow, InMemoryBackend, Worker, WorkflowClient
+
+def warn(value):
+    logging.getLogger("shop").warning("low on %s", value)
+    logging.getLogger("shop").info("sold %s", value)
+    return value
+
+flow = Flow("warn").then(warn).build()
+backend = InMemoryBackend()
+if CONFIGURED:
+    logging.basicConfig(format="%(name)s: %(message)s")
+logging.getLogger("sayiir").propagate = False
+with Worker("one", backend).start([flow]), Worker("two", backend).start([flow]):
+    client = WorkflowClient(backend)
+    client.submit(flow, "a", "milk")
+    client.wait("a", 20)
+    logging.getLogger("shop").warning("outside")
+"""
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_a_worker_takes_no_warning_from_stderr(configured):
+    """Where nobody has configured logging, Python prints warnings; a handler that keeps them must not end that."""
+    program = PROGRAM.replace("CONFIGURED", str(configured))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True)
+    prefix = "shop: " if configured else ""
+    assert done.stderr.splitlines() == [f"{prefix}low on milk", f"{prefix}outside"]

@@ -44,7 +44,9 @@ Events = queue.SimpleQueue[tuple[Told, int]]
 
 
 def log_to_stderr() -> None:
-    """Trace, and write the library's log lines to stderr unless the workflows' own modules have seen to logging.
+    """Trace, write the library's log lines to stderr and let those of tasks pass.
+
+    Nothing of it is done where the workflows' own modules have seen to logging.
 
     Raises:
         RefusedError: SAYIIR_LOG is no level.
@@ -56,6 +58,8 @@ def log_to_stderr() -> None:
         init_tracing()
     except ValueError as error:
         raise RefusedError(one_line(error)) from error
+    if logging.getLogger().level == logging.WARNING:
+        logging.getLogger().setLevel(logging.INFO)  # what tasks say is kept with their instances; nothing prints it
 
 
 def take_signals(put: Callable[[tuple[Told, int]], None], meanings: Callable[[int], Told]) -> None:

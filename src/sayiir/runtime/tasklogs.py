@@ -35,6 +35,19 @@ def _level(number: int) -> LogLevel:
     return "debug"
 
 
+def _who_alone_hears(record: logging.LogRecord) -> Keeper | None:
+    """Return the first keeper that hears a record, when nobody else does."""
+    logger: logging.Logger | None = logging.getLogger(record.name)
+    first = None
+    while logger is not None:
+        for handler in logger.handlers:
+            if not isinstance(handler, Keeper):
+                return None
+            first = first or handler
+        logger = logger.parent if logger.propagate else None
+    return first
+
+
 class Keeper(logging.Handler):
     """Keeps the log records of one worker's tasks.
 
@@ -44,7 +57,8 @@ class Keeper(logging.Handler):
     """
 
     def __init__(self, shift: Shift, level: int) -> None:
-        super().__init__(level)
+        super().__init__(min(level, logging.WARNING))
+        self._least = level
         self._shift = shift
         self._lines: deque[tuple[int, LogEntry]] = deque(maxlen=_WAITING)
         self._wanted = threading.Event()
@@ -69,6 +83,11 @@ class Keeper(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record, when a task of this worker made it."""
+        # Python prints warnings that no handler hears, and as far as people can see we are none.
+        if record.levelno >= logging.WARNING and logging.lastResort is not None and _who_alone_hears(record) is self:
+            logging.lastResort.handle(record)
+        if record.levelno < self._least:
+            return
         frame = FRAME.get()
         if not isinstance(frame, Frame) or getattr(frame.run, "shift", None) is not self._shift:
             return
