@@ -22,7 +22,7 @@ def _tests(*tests: str, more: Mapping[str, str] | None = None, only: Sequence[st
 
 PARTS: tuple[Part, ...] = (
     Part("simulation", "deterministic simulation of workers, stores and clients", 12, simulation.run),
-    Part("crashes", "a crash at every effect, random flows, signals and steering", 5, _tests(
+    Part("crashes", "a crash at every effect, random flows, signals and steering", 4, _tests(
         "tests/proof/test_crash_everywhere.py", "tests/proof/test_random_flows.py", "tests/proof/test_signals.py",
         "tests/proof/test_steering.py",
     )),
@@ -33,7 +33,7 @@ PARTS: tuple[Part, ...] = (
     Part("models", "verbs of stores and of users against reference models", 4, _tests(
         "tests/conformance/test_model.py", "tests/proof/test_verbs.py",
     )),
-    Part("kills", "SIGKILL of processes on SQLite", 4, _tests("tests/proof/test_kill.py")),
+    Part("kills", "SIGKILL of processes on SQLite", 3, _tests("tests/proof/test_kill.py")),
     Part("chaos", "workers killed and stopped, servers restarted, connections ended, clocks wrong", 8, _tests(
         "tests/proof/test_chaos.py",
     )),
@@ -46,12 +46,12 @@ PARTS: tuple[Part, ...] = (
         "tests/proof/test_poison.py", "tests/worker/test_processes.py", "tests/process",
     )),
     Part("power", "power cuts on SQLite", 2, _tests("tests/proof/test_power.py")),
-    Part("fuzz", "damaged rows, ids, values", 3, _tests("tests/proof/test_fuzz.py")),
+    Part("fuzz", "damaged rows, ids, values", 2, _tests("tests/proof/test_fuzz.py")),
     Part("upgrade", "files of earlier formats, opened and finished", 0.5, _tests("tests/upgrade")),
     Part("scenarios", "the five public scenarios", 7, scenarios.run),
     Part("takeover", "from SIGKILL to the next attempt elsewhere", 2, takeover.run),
     Part("real", "six cases beside real sayiir 1.0.0", 1.5, real.run),
     Part("soak", "a steady stream, and nothing that grows", 6, soak.run),
     Part("parked", "very many instances that wait", 4, parked.run),
-    Part("mutants", "faults in our own code, each of which the tests must notice", 10, mutants.run),
+    Part("mutants", "faults in our own code, each of which the tests must notice", 20, mutants.run),
 )  # fmt: skip
