@@ -55,6 +55,14 @@ def stand_still(url, still):
     still.goes_on.set()
 
 
+def test_between_a_fork_and_its_commit(store, pg_url, monkeypatch):
+    still = Still(store._links.commit)
+    monkeypatch.setattr(store._links, "commit", still)
+    ending = Beside(lambda: run_durable_workflow(FORK, "a", 1, store))
+    stand_still(pg_url, still)
+    assert ending.result().output == 4
+
+
 def test_between_arriving_at_a_join_and_its_commit(store, pg_url, monkeypatch):
     still = Still(arrivals._answers)
     monkeypatch.setattr(arrivals, "_answers", still)
@@ -77,7 +85,7 @@ def test_in_the_middle_of_a_message(store, pg_url):
     """Only what the server says of a transaction as a whole ends it then, which is so since PostgreSQL 17."""
     if (version := int(ask(pg_url, "SHOW server_version_num")[0][0])) < 170_000:
         pytest.skip(f"PostgreSQL {version // 10_000} has no transaction_timeout")
-    with opened(pg_url, idle_in_transaction_session_timeout_secs=0.5, statement_timeout_secs=0.5) as hasty:
+    with opened(pg_url, idle_in_transaction_session_timeout_secs=0.1, statement_timeout_secs=0.1) as hasty:
         connection = hasty._links.connect()
         try:
             pgconn = connection.pgconn

@@ -84,8 +84,9 @@ class Keeper(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Keep a record, when a task of this worker made it."""
         # Python prints warnings that no handler hears, and as far as people can see we are none.
-        if record.levelno >= logging.WARNING and logging.lastResort is not None and _who_alone_hears(record) is self:
-            logging.lastResort.handle(record)
+        last = logging.lastResort
+        if last is not None and record.levelno >= max(last.level, logging.WARNING) and _who_alone_hears(record) is self:
+            last.handle(record)
         if record.levelno < self._least:
             return
         frame = FRAME.get()

@@ -1,11 +1,14 @@
-"""Lines of history as the JSON that the hot statements read."""
+"""Lines of history, and tokens, as the JSON that statements read."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from sayiir.core.records import Record
-from sayiir.store.columns import stored_text
+from sayiir.store.columns import stored_text, token_values
+from sayiir.store.port import Token
+from sayiir.store.postgres.own import as_json
+from sayiir.store.postgres.sql import TOKEN_COLUMNS
 
 
 def line_of(number: int, record: Record, following: str | None) -> dict[str, Any]:
@@ -17,3 +20,8 @@ def line_of(number: int, record: Record, following: str | None) -> dict[str, Any
         "worker": record.worker,
         "started_at": record.started_at, "finished_at": record.finished_at, "next": following,
     }  # fmt: skip
+
+
+def tokens_text(tokens: list[Token]) -> str:
+    """Return tokens as `ADD_TOKENS` reads them."""
+    return as_json([dict(zip(TOKEN_COLUMNS, token_values(token), strict=True)) for token in tokens])

@@ -35,7 +35,7 @@ AGAIN = (
     errors.DeadlockDetected,
     errors.ReadOnlySqlTransaction,
     errors.IdleInTransactionSessionTimeout,  # this process was stopped for a while
-    errors.lookup("25P04"),  # likewise, in the middle of what it had to say
+    errors.TransactionTimeout,  # likewise, in the middle of what it had to say
     PoolTimeout,
 )
 REMEMBER_SECS = 60.0

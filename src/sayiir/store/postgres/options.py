@@ -39,8 +39,8 @@ def session_settings(statement_secs: float, idle_secs: float) -> dict[str, str]:
     return {
         "statement_timeout": _millis(statement_secs),
         "idle_in_transaction_session_timeout": _millis(idle_secs),
-        # Counts on while we have said a part of what we want and stand still, too. No transaction of ours lasts so long.
-        "transaction_timeout": _millis(statement_secs + idle_secs),
+        # Counts on while we have said a part of what we want and stand still, too. Far beyond what any of ours takes.
+        "transaction_timeout": _millis(10 * (statement_secs + idle_secs)),
         # A host that is gone is noticed in seconds; by itself the server takes two hours.
         "tcp_keepalives_idle": "5", "tcp_keepalives_interval": "2", "tcp_keepalives_count": "3", "tcp_user_timeout": "15000",
     }  # fmt: skip

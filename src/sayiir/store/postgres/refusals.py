@@ -18,6 +18,7 @@ _FIXES = {
     "3D000": "create the database first", "42501": "grant the user the right to create and use the schema",
     "53300": _FULL,
     "25006": "the server is read-only; connect to the primary", "57014": "raise statement_timeout_secs",
+    "25P04": "do less in one transaction, or raise statement_timeout_secs",
 }  # fmt: skip
 _WORDS = {
     "too many clients": _FULL, "connection slots": _FULL, "too many connections": _FULL,

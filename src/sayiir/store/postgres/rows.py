@@ -23,6 +23,7 @@ from sayiir.store.numbers import Numbers, number_of
 from sayiir.store.port import CLAIM_TTL, Fence, Instance, Lane, NewInstance, Query, Signal, Token
 from sayiir.store.postgres import sql as statements
 from sayiir.store.postgres.filters import conditions
+from sayiir.store.postgres.lines import tokens_text
 from sayiir.store.postgres.observe import PostgresObserving
 from sayiir.store.scripts.basis import GRACE, MICROS
 from sayiir.store.scripts.rows import Census, Owner
@@ -219,8 +220,7 @@ class PostgresRows(PostgresObserving):
         return int(self._one(self._sql.OPEN_BRANCHES, (number, parent))[0])
 
     def add_tokens(self, tokens: list[Token]) -> None:
-        with self._connection.cursor() as cursor:
-            cursor.executemany(self._sql.ADD_TOKEN, [token_values(token) for token in tokens])
+        self._do(self._sql.ADD_TOKENS, (tokens_text(tokens),))
 
     def save_token(self, token: Token) -> None:
         self._do(self._sql.SAVE_TOKEN, token_values(token))

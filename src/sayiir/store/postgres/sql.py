@@ -61,10 +61,15 @@ TOKENS = _TOKEN + "t.instance = %s ORDER BY t.number"
 LOCK_TOKEN = "SELECT 1 FROM @tokens WHERE instance = %s AND number = %s FOR UPDATE"
 ONE_TOKEN = _TOKEN + "t.instance = %s AND t.number = %s"
 OWNED = "SELECT instance, number FROM @tokens WHERE owner = %s ORDER BY instance, number"
-ADD_TOKEN = """INSERT INTO @tokens (state, node, ref, step, attempt, iteration, crashes, keys, parent, due_at,
-    signal, owner, epoch, until, moved_at, definition, tags, priority, wake_at, avoid, instance,
-    number)
-    VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+# One statement for all, and not the driver's for many: that is a pipeline (see `quick`).
+TOKEN_COLUMNS = (
+    "state", "node", "ref", "step", "attempt", "iteration", "crashes", "keys", "parent", "due_at", "signal", "owner",
+    "epoch", "until", "moved_at", "definition", "tags", "priority", "wake_at", "avoid", "instance", "number",
+)  # fmt: skip
+ADD_TOKENS = f"""INSERT INTO @tokens ({", ".join(TOKEN_COLUMNS)}) SELECT * FROM json_to_recordset(%s::json) AS t (
+    state text, node text, ref bigint, step integer, attempt integer, iteration integer, crashes integer, keys text,
+    parent integer, due_at bigint, signal text, owner integer, epoch bigint, until bigint, moved_at bigint,
+    definition integer, tags text, priority smallint, wake_at bigint, avoid integer, instance bigint, number integer)"""
 SAVE_TOKEN = """UPDATE @tokens SET state = %s, node = %s, ref = %s, step = %s, attempt = %s, iteration = %s,
     crashes = %s, keys = %s, parent = %s, due_at = %s, signal = %s, owner = %s, epoch = %s, until = %s, moved_at = %s,
     definition = %s, tags = %s, priority = %s, wake_at = %s, avoid = %s
