@@ -140,6 +140,23 @@ def ask(call: Callable[[], Any]) -> Any:
 
 
 @pytest.mark.parametrize("name", NAMES)
+def test_both_orders_of_a_pair(tmp_path: Path, name: str, record_property: Any) -> None:
+    with opened(tmp_path / "live") as stores:
+        for first in (0, 1):
+            scene = staged(tmp_path / "live", stores, name)
+            asked, results = calls(scene, name), [None, None]
+            for index in (first, 1 - first):
+                results[index] = ask(asked[index])
+            for result in results:
+                assert refused(result) or not isinstance(result, Exception), result
+                scene.hands += [Hand(stores[2], claim) for claim in getattr(result, "claims", ())]
+            sound(scene)
+            PAIRS[name].check(scene, *results)
+            sound(scene)
+    record_property("schedules", 2)
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_the_files_after_each_statement_are_gone_on_with(tmp_path: Path, name: str, record_property: Any) -> None:
     crashes = 0
     with opened(tmp_path / "live") as stores:
