@@ -41,6 +41,7 @@ PARTS: tuple[Part, ...] = (
         "tests/postgres/test_faults.py", "tests/postgres/test_presence.py", "tests/postgres/test_races.py",
         "tests/postgres/test_cuts.py", "tests/postgres/test_refusals.py", "tests/postgres/test_doubt.py",
         "tests/postgres/test_bouncer.py", "tests/postgres/test_quick.py", "tests/postgres/test_standstill.py",
+        "tests/postgres/test_explained.py",
     )),
     Part("poison", "tasks that kill, hang or fork in their process", 2, _tests(
         "tests/proof/test_poison.py", "tests/worker/test_processes.py", "tests/process",
