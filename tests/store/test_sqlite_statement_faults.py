@@ -77,7 +77,7 @@ def keep(path: Path, copy: Path) -> None:
 
 
 class Doubtful:
-    """A connection whose next COMMIT is done and reports an error."""
+    """A connection whose next commit is done and reports an error: a COMMIT, or a write outside of transactions."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -88,7 +88,8 @@ class Doubtful:
 
     def execute(self, statement: str, *values: Any) -> Any:
         answer = self._connection.execute(statement, *values)
-        if statement == "COMMIT" and not self.struck:
+        ended = not self._connection.in_transaction and statement.startswith(("COMMIT", "INSERT", "UPDATE", "DELETE"))
+        if ended and not self.struck:
             self.struck = True
             raise sqlite3.OperationalError("disk I/O error")
         return answer

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from types import CoroutineType
-from typing import Any, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, TypeAlias, cast
 
 from sayiir.core import plan
 from sayiir.core.loop import LoopResult
@@ -22,10 +22,12 @@ from sayiir.runtime import observe
 from sayiir.runtime.context import Frame
 from sayiir.runtime.failure import describe, is_retryable, misplaced
 from sayiir.runtime.invoke import Outcome, Returned, awaited, call, call_here, in_thread
-from sayiir.runtime.run import Run
 from sayiir.runtime.runner import Runner
 from sayiir.store.port import Claim, Fence, Moved, Signal
 from sayiir.store.uninterrupted import uninterrupted
+
+if TYPE_CHECKING:
+    from sayiir.runtime.run import Run
 
 
 class Call:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sayiir.core.program import Program, TaskOp
 from sayiir.errors import ClaimLostError, DefinitionMismatchError
 from sayiir.runtime.context import Frame
+from sayiir.runtime.executor import drive, drive_async
 from sayiir.runtime.keeper import Keeper
 from sayiir.runtime.log import log
 from sayiir.runtime.threads import LOOPS, THREADS, LoopThread, start_on_loop
@@ -267,8 +268,6 @@ class Run:
         self._start_all(claimed.claims)
 
     def _drive(self, claim: Claim) -> Moved:
-        from sayiir.runtime.executor import drive
-
         try:
             return drive(self, claim)
         except ClaimLostError:
@@ -351,8 +350,6 @@ class Run:
 
     async def _branch_async(self, claim: Claim) -> None:
         import asyncio
-
-        from sayiir.runtime.executor import drive_async
 
         try:
             try:

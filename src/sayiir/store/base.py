@@ -133,7 +133,7 @@ class ScriptedStore(Observing):
     ) -> Moved:
         """Write what happened and move the token (see the port)."""
         moved = self._write(lambda rows: scripts.checkpoint(rows, fence, move, consume, hold, share))
-        self._tell([moved])
+        self._tell((moved,))
         return moved
 
     def checkpoint_many(self, orders: list[Order]) -> list[Moved | Exception]:

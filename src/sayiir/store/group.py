@@ -27,8 +27,13 @@ class Entry:
         self.queued = False
         self.leads = False
         self.settled = False
+
+    def enter(self, queue: list[Entry]) -> None:
+        """Wait in a queue from now on. Who leads at once needs no lock to be woken by."""
         self.woken = threading.Lock()
         self.woken.acquire()
+        queue.append(self)
+        self.queued = True  # last: who is interrupted before it has not been seen by anybody, or stands in the queue
 
     def outcome(self) -> Any:
         """Return the result or raise the error."""
@@ -86,9 +91,8 @@ class Group(ABC):
             if entries and not self._leading:
                 entries[0].leads = self._leading = True
                 queued = entries[1:]
-            self._queue += queued
             for entry in queued:
-                entry.queued = True
+                entry.enter(self._queue)
         for entry in entries:
             try:
                 while not (entry.settled or entry.leads):
@@ -103,8 +107,7 @@ class Group(ABC):
     def _enter(self, entry: Entry) -> None:
         with self._mutex:
             if self._leading:
-                self._queue.append(entry)
-                entry.queued = True
+                entry.enter(self._queue)
             else:
                 entry.leads = self._leading = True
 
@@ -125,8 +128,9 @@ class Group(ABC):
     def _lead(self, own: Entry) -> None:
         followers: list[Entry] = []
         try:
-            with self._mutex:
-                followers, self._queue = self._queue, []
+            if self._queue:
+                with self._mutex:
+                    followers, self._queue = self._queue, []
             batch = [own, *followers]
             with self._seat:
                 self._commit(batch)
@@ -134,13 +138,18 @@ class Group(ABC):
                     if not entry.settled:
                         self._commit([entry])
         finally:
-            with self._mutex:
-                # Unsettled only if the leader was interrupted: somebody else must lead them.
-                self._queue[:0] = [entry for entry in followers if not entry.settled]
-            for entry in followers:
-                if entry.settled:
-                    entry.woken.release()
+            if followers:
+                self._wake(followers)
         self._afterwards()
+
+    def _wake(self, followers: list[Entry]) -> None:
+        unsettled = [entry for entry in followers if not entry.settled]
+        if unsettled:  # the leader was interrupted: somebody else must lead them
+            with self._mutex:
+                self._queue[:0] = unsettled
+        for entry in followers:
+            if entry.settled:
+                entry.woken.release()
 
     def _pass_on(self, entry: Entry) -> None:
         with self._mutex:

@@ -1,5 +1,6 @@
 """Group commit on SQLite: scripts that are run at the same time share one transaction.
 
+A step that comes alone is one statement, and so a transaction by itself: no BEGIN, no COMMIT.
 A script that refuses (a WorkflowError before it wrote) does not disturb the others; one that fails in any other way
 rolls the batch back, and everybody is run again alone and answers for itself.
 """
@@ -12,7 +13,7 @@ from typing import Any
 
 from sayiir.errors import BackendError, WorkflowError
 from sayiir.store.group import Entry, Group
-from sayiir.store.sqlite.steps import TOGETHER, Step, write_together
+from sayiir.store.sqlite.steps import TOGETHER, Step, write_alone, write_together
 from sayiir.store.sqlite.wal import Log
 
 # The driver also meets texts of a damaged file that are not UTF-8, even in SQLite's own messages.
@@ -66,10 +67,11 @@ class GroupCommit(Group):
         try:
             if self._connection.in_transaction:
                 self._roll_back()  # an interruption fell between the last BEGIN and what followed
-            execute("BEGIN IMMEDIATE")
-            self._run_all(batch)
-            committing = True
-            execute("COMMIT")
+            if len(batch) > 1 or not self._is_written(batch[0]):
+                execute("BEGIN IMMEDIATE")
+                self._run_all(batch)
+                committing = True
+                execute("COMMIT")
         except Exception as error:  # noqa: BLE001 -- handed to whom it belongs
             self._roll_back()
             for entry in batch:
@@ -91,12 +93,20 @@ class GroupCommit(Group):
         self.commits += 1
         self.scripts += len(batch)
 
+    def _is_written(self, entry: Entry) -> bool:
+        """Write a step by its one statement; False for other work, and if it must be found out why it cannot be."""
+        if type(entry.work) is Step:
+            entry.result = write_alone(self._connection, entry.work)
+        return entry.result is not None
+
     def _run_all(self, batch: list[Entry]) -> None:
-        steps = [entry for entry in batch if type(entry.work) is Step] if len(batch) >= TOGETHER else []
-        for entry, answer in zip(steps, write_together(self._connection, [entry.work for entry in steps]), strict=True):
-            entry.result = answer
+        if len(batch) >= TOGETHER:
+            steps = [entry for entry in batch if type(entry.work) is Step]
+            answers = write_together(self._connection, [entry.work for entry in steps])
+            for entry, answer in zip(steps, answers, strict=True):
+                entry.result = answer
         for entry in batch:
-            if entry.result is None:
+            if entry.result is None and not self._is_written(entry):
                 self._run(entry)
 
     def _run(self, entry: Entry) -> None:

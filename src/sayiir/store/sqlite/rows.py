@@ -178,7 +178,8 @@ class SqliteRows(SqliteObserving):
         return int(row[0])
 
     def add_tokens(self, tokens: list[Token]) -> None:
-        self._executemany(sql.ADD_TOKEN, map(token_values, tokens))
+        for token in tokens:
+            self._execute(sql.ADD_TOKEN, token_values(token))
 
     def save_token(self, token: Token) -> None:
         self._execute(sql.SAVE_TOKEN, token_values(token))
@@ -200,13 +201,6 @@ class SqliteRows(SqliteObserving):
             return False
         return True
 
-    def add_step(self, values: tuple[Any, ...]) -> bool:
-        """Write a plain step by its line and its fence; False when the fence, the token or the line is not as expected."""
-        try:
-            return self._execute(sql.STEP, values).rowcount == 1
-        except sqlite3.IntegrityError:  # the line is there already: the general way finds out whose it is
-            return False
-
     def finish(self, fence: Fence, move: Move) -> Instance | None:
         if fence.token:
             return None
@@ -216,10 +210,10 @@ class SqliteRows(SqliteObserving):
             return None
         self.drop_tokens(number)
         self.add_records(number, move.records)
-        instance_id, definition, input, created_at, metadata, priority = rows[0]
+        instance_id, definition, created_at, metadata, priority = rows[0]
         workflow_id, definition_hash = self._name(definition)
         return Instance(
-            number, instance_id, definition, workflow_id, definition_hash, State.COMPLETED, input, created_at, now, ref,
+            number, instance_id, definition, workflow_id, definition_hash, State.COMPLETED, b"", created_at, now, ref,
             metadata=metadata, priority=priority,
         )  # fmt: skip
 

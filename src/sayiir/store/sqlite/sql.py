@@ -21,7 +21,7 @@ ADD_INSTANCE = """INSERT INTO sayiir_instances
 FINISH = """UPDATE sayiir_instances SET status = 'completed', updated_at = ?, output_ref = ?
     WHERE number = ? AND status = 'in_progress' AND request IS NULL AND EXISTS (SELECT 1 FROM sayiir_tokens
     WHERE instance = ? AND number = 0 AND epoch = ? AND owner IS NOT NULL)
-    RETURNING instance_id, definition, CAST(input AS BLOB), created_at, CAST(metadata AS BLOB), priority"""
+    RETURNING instance_id, definition, created_at, CAST(metadata AS BLOB), priority"""
 # Whatever its status cannot be read as; an end stays.
 SPOIL = """UPDATE sayiir_instances SET status = 'failed', error = ?, updated_at = ?, request = NULL, halted = NULL
     WHERE number = ? AND status NOT IN ('completed', 'failed', 'cancelled')"""

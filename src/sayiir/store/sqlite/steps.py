@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from functools import cache
+from itertools import chain
 from typing import Any
 
 from sayiir.core.records import Move, Run
@@ -47,16 +48,16 @@ class Step:
         )  # fmt: skip
 
     def __call__(self, rows: SqliteRows) -> Moved:
-        """Write it alone; if its fence or its token is not as expected, find out why."""
-        if rows.add_step(self.values):
-            return CONTINUE
+        """Find out why it could not be written as a step; it may be another move."""
         return scripts.checkpoint(rows, self._fence, self._move, None, hold=False)
 
-    @property
-    def key(self) -> tuple[int, int]:
-        """Return the key of its line."""
-        number, ref, *_ = self.values
-        return number, ref
+
+def write_alone(connection: sqlite3.Connection, step: Step) -> Moved | None:
+    """Write a step; None, and nothing written, if its fence or its token is not as expected."""
+    try:
+        return CONTINUE if connection.execute(sql.STEP, step.values).rowcount == 1 else None
+    except sqlite3.IntegrityError:  # the line is there already: the general way finds out whose it is
+        return None
 
 
 def write_together(connection: sqlite3.Connection, steps: list[Step]) -> list[Moved | None]:
@@ -69,10 +70,10 @@ def write_together(connection: sqlite3.Connection, steps: list[Step]) -> list[Mo
 
 
 def _write(connection: sqlite3.Connection, steps: list[Step]) -> list[Moved | None]:
-    values = [value for step in steps for value in step.values]
+    values = list(chain.from_iterable([step.values for step in steps]))
     # What this statement wrote, not what is there: the line of a late step may be its new owner's.
     written = set(connection.execute(_statement(len(steps)), values).fetchall())
-    return [CONTINUE if step.key in written else None for step in steps]
+    return [CONTINUE if step.values[:2] in written else None for step in steps]
 
 
 @cache
