@@ -103,7 +103,7 @@ def serving(database, **options):
 @pytest.fixture(params=["sqlite", "postgres", "server"])
 def place(request, tmp_path):
     """The command over a database of either kind, and over a server."""
-    url = request.getfixturevalue("pg_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/shop.db"
+    url = request.getfixturevalue("emptied_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/shop.db"
     fill(url)
     if request.param != "server":
         yield Shop(url)
@@ -115,6 +115,6 @@ def place(request, tmp_path):
 @pytest.fixture(params=["sqlite", "postgres"])
 def stored(request, tmp_path):
     """The command over a database of either kind."""
-    url = request.getfixturevalue("pg_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/shop.db"
+    url = request.getfixturevalue("emptied_url") if request.param == "postgres" else f"sqlite:///{tmp_path}/shop.db"
     fill(url)
     return Shop(url)

@@ -38,9 +38,9 @@ MOST = 100_000 if PROVE else 60
 
 
 @pytest.fixture(params=[True, False], ids=["prepared", "not prepared"])
-def store(proxy: Proxy, pg_url: str, request: pytest.FixtureRequest) -> Iterator[PostgresBackend]:
+def store(proxy: Proxy, emptied_url: str, request: pytest.FixtureRequest) -> Iterator[PostgresBackend]:
     """A store behind the proxy."""
-    with opened(proxy.through(pg_url), acquire_timeout_secs=20, prepare=request.param) as store:
+    with opened(proxy.through(emptied_url), acquire_timeout_secs=20, prepare=request.param) as store:
         lanes(store)
         yield store
 
@@ -122,19 +122,19 @@ def goes_on(store: PostgresBackend, hand: Hand, name: str, count: int) -> None:
 
 
 @pytest.mark.parametrize("part", ["the statements", "the commit"])
-def test_a_signal_is_sent_once(store, pg_url, cutter, part):
+def test_a_signal_is_sent_once(store, emptied_url, cutter, part):
     hand = begin(store, "waits")
     hand.await_signal("none")
 
     def sent(name, _, result):
         assert result is True
-        assert ask(pg_url, "SELECT payload FROM sayiir.signals WHERE instance_id = %s", name) == [(f'"{name}"',)]
+        assert ask(emptied_url, "SELECT payload FROM sayiir.signals WHERE instance_id = %s", name) == [(f'"{name}"',)]
 
     marker = commit if part == "the commit" else payload
     cutter.everywhere(
         lambda _: None, marker, lambda name, _: store.send_signal(name, "go", payload(name)), sent
     )  # fmt: skip
-    assert ask(pg_url, "SELECT count(*) FROM sayiir.signals")[0][0] == cutter.cuts
+    assert ask(emptied_url, "SELECT count(*) FROM sayiir.signals")[0][0] == cutter.cuts
 
 
 def test_a_pause_is_requested_once(store, cutter):
@@ -239,10 +239,10 @@ def test_steps_of_several_are_made_once(store, cutter):
 
 
 @pytest.mark.parametrize("claim", [True, False])
-def test_an_instance_is_made_once(store, pg_url, cutter, claim):
+def test_an_instance_is_made_once(store, emptied_url, cutter, claim):
     def made(name, _, created):
         assert created.is_new
-        assert ask(pg_url, "SELECT count(*) FROM sayiir.instances WHERE instance_id = %s", name) == [(1,)]
+        assert ask(emptied_url, "SELECT count(*) FROM sayiir.instances WHERE instance_id = %s", name) == [(1,)]
         hand = Hand(store, created.claim) if claim else claims(store, name)[0]
         goes_on(store, hand, name, 1)
 
@@ -251,11 +251,11 @@ def test_an_instance_is_made_once(store, pg_url, cutter, claim):
     )
 
 
-def test_instances_are_made_once(store, pg_url, cutter):
+def test_instances_are_made_once(store, emptied_url, cutter):
     def made(name, _, created):
         assert [one.instance.instance_id for one in created] == [f"{name}{number}" for number in range(3)]
         found = "SELECT count(*) FROM sayiir.instances i JOIN sayiir.tokens t ON t.instance = i.number"
-        assert ask(pg_url, f"{found} WHERE instance_id LIKE %s", f"{name}%") == [(3,)]
+        assert ask(emptied_url, f"{found} WHERE instance_id LIKE %s", f"{name}%") == [(3,)]
 
     cutter.everywhere(
         lambda _: None, commit,
@@ -263,7 +263,7 @@ def test_instances_are_made_once(store, pg_url, cutter):
     )  # fmt: skip
 
 
-def test_work_is_claimed_or_given_back(store, pg_url, cutter):
+def test_work_is_claimed_or_given_back(store, emptied_url, cutter):
     places = lanes(store)
 
     def take():
@@ -275,7 +275,7 @@ def test_work_is_claimed_or_given_back(store, pg_url, cutter):
         assert (hand.position.crashes, hand.position.attempt) == (0, 1)
         assert take() == []
         goes_on(store, hand, name, 1)
-        assert ask(pg_url, "SELECT count(*) FROM sayiir.tokens") == [(0,)]
+        assert ask(emptied_url, "SELECT count(*) FROM sayiir.tokens") == [(0,)]
 
     marker = lanes_text(places).encode()
     cutter.everywhere(
@@ -328,11 +328,11 @@ SEEDS = [1, 2, 3, *([random.SystemRandom().randrange(2**32)] if PROVE else [])]
 
 @pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("prepare", [True, False])
-def test_a_chain_in_bad_weather(proxy, pg_url, seed, prepare, record_property):
+def test_a_chain_in_bad_weather(proxy, emptied_url, seed, prepare, record_property):
     chain, weather = Chain(), Weather(proxy, seed)
     for event in chain.go.values():
         event.clear()
-    with opened(proxy.through(pg_url), prepare=prepare) as store:
+    with opened(proxy.through(emptied_url), prepare=prepare) as store:
         running = Beside(lambda: run_durable_workflow(chain.workflow, "a", 0, store))
         for number in range(STEPS):
             reached = chain.reached[number]
@@ -341,7 +341,7 @@ def test_a_chain_in_bad_weather(proxy, pg_url, seed, prepare, record_property):
             weather.strike(chain.go[number].set, running.ended.is_set)
         assert running.result().output == STEPS
         proxy.delay(0)
-        with opened(pg_url) as eye:
+        with opened(emptied_url) as eye:
             assert [line.output for line in lines(eye, "a")] == [str(number + 1).encode() for number in range(STEPS)]
     assert chain.calls == list(range(STEPS))
     assert weather.cuts > 0

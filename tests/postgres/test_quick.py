@@ -14,8 +14,8 @@ from tests.servers.ground import until
 
 
 @pytest.fixture(params=[True, False], ids=["prepared", "behind a pooler"])
-def connection(pg_url, request):
-    with psycopg.connect(pg_url, autocommit=True, prepare_threshold=0 if request.param else None) as connection:
+def connection(emptied_url, request):
+    with psycopg.connect(emptied_url, autocommit=True, prepare_threshold=0 if request.param else None) as connection:
         yield connection
 
 
@@ -103,7 +103,7 @@ def test_a_rollback_leaves_what_is_prepared(connection):
     assert count == (0 if connection.prepare_threshold is None else 3)
 
 
-def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, asking, pg_url):
+def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, asking, emptied_url):
     found = []
 
     def sleep():
@@ -115,7 +115,7 @@ def test_a_session_that_ends_meanwhile_is_an_operational_error(connection, askin
     thread = threading.Thread(target=sleep)
     thread.start()
     pid = connection.info.backend_pid
-    with psycopg.connect(pg_url, autocommit=True) as other:
+    with psycopg.connect(emptied_url, autocommit=True) as other:
         asleep = "SELECT wait_event = 'PgSleep' FROM pg_stat_activity WHERE pid = %s"
         until(lambda: other.execute(asleep, (pid,)).fetchone() == (True,), "the session sleeping")
         other.execute("SELECT pg_terminate_backend(%s)", (pid,))
@@ -129,10 +129,10 @@ class Interruption(BaseException):  # noqa: N818 -- as KeyboardInterrupt
     """What Ctrl-C raises, without a signal."""
 
 
-def test_an_interruption_cancels_the_statement(connection, asking, pg_url, monkeypatch):
+def test_an_interruption_cancels_the_statement(connection, asking, emptied_url, monkeypatch):
     statement = b"SELECT pg_advisory_lock($1::bigint), pg_sleep(0)"
     asking(connection, statement, (8,))
-    with psycopg.connect(pg_url, autocommit=True) as other:
+    with psycopg.connect(emptied_url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(7)")
         state = "SELECT state, wait_event_type FROM pg_stat_activity WHERE pid = %s"
         pid = connection.info.backend_pid
@@ -148,7 +148,7 @@ def test_an_interruption_cancels_the_statement(connection, asking, pg_url, monke
     connection.close()  # as its callers do
 
 
-def test_a_write_that_was_interrupted_is_found_out_about_and_its_connection_closed(pg_url, monkeypatch):
+def test_a_write_that_was_interrupted_is_found_out_about_and_its_connection_closed(emptied_url, monkeypatch):
     flow = Flow("chain").then(lambda value: value + 1, name="one").then(lambda value: value + 1, name="two").build()
     asked, steps = quick.ask, []
 
@@ -159,7 +159,7 @@ def test_a_write_that_was_interrupted_is_found_out_about_and_its_connection_clos
             raise Interruption
         return rows
 
-    with PostgresBackend(pg_url) as backend:
+    with PostgresBackend(emptied_url) as backend:
         monkeypatch.setattr(quick, "ask", interrupted)
         with pytest.raises(Interruption):
             run_durable_workflow(flow, "a", 1, backend)
@@ -176,8 +176,8 @@ def test_a_closed_connection_is_an_operational_error(connection):
         quick.ask(connection, b"SELECT $1::integer", (1,))
 
 
-def test_other_threads_go_on_while_one_waits(connection, pg_url):
-    with psycopg.connect(pg_url, autocommit=True) as other:
+def test_other_threads_go_on_while_one_waits(connection, emptied_url):
+    with psycopg.connect(emptied_url, autocommit=True) as other:
         other.execute("SELECT pg_advisory_lock(7)")
         thread = threading.Thread(target=quick.ask, args=(connection, b"SELECT pg_advisory_lock($1::bigint)", (7,)))
         thread.start()

@@ -19,7 +19,7 @@ def chrome() -> Iterator[Browser]:
 @pytest.fixture(params=["sqlite", "postgres"])
 def any_url(request, tmp_path) -> str:
     """The URL of an empty database of each kind."""
-    return f"sqlite:///{tmp_path}/shop.db" if request.param == "sqlite" else request.getfixturevalue("pg_url")
+    return f"sqlite:///{tmp_path}/shop.db" if request.param == "sqlite" else request.getfixturevalue("emptied_url")
 
 
 @pytest.fixture
