@@ -3,16 +3,26 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 ARGS ?=
+# The tests start hundreds of interpreters, each of which would compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check prove bench bench-large bench-pages format clean
+CORE := tests/core tests/flow tests/picture
+
+.PHONY: demo test test-core test-rest check prove bench bench-large bench-pages format clean
 
 demo: $(VENV)/.installed
 	$(PY) -m demo $(ARGS)
 
+# Tests wait more than they compute, so there are more processes than processors. The core runs under coverage beside them.
 test: $(VENV)/.installed
-	$(PY) -m pytest -n 2 --dist worksteal tests
-	$(PY) -m coverage run -m pytest -q tests/core tests/flow tests/picture
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-core test-rest
+
+test-core: $(VENV)/.installed
+	$(PY) -m coverage run -m pytest $(CORE)
 	$(PY) -m coverage report --fail-under=100
+
+test-rest: $(VENV)/.installed
+	$(PY) -m pytest -n 4 --dist worksteal $(CORE:%=--ignore=%) tests
 
 check: $(VENV)/.installed
 	$(PY) -m ruff check .
