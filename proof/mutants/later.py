@@ -185,7 +185,7 @@ LATER = (
     Mutant(
         "postgres: purging leaves signals behind",
         "store/postgres/rows.py",
-        "        self._do(self._sql.DROP_SIGNALS_OF, ([instance.instance_id for instance in instances],))\n",
+        "        self._do(self._sql.DROP_SIGNALS, ([instance.instance_id for instance in instances],) * 2)\n",
         "        pass\n",
         (POSTGRES,),
         "signals_and_their_keys",

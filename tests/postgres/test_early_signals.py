@@ -154,3 +154,22 @@ def test_the_sweep_looks_at_no_other_signal_and_at_none_that_is_parked(store, pg
             text = json.dumps(plan)
             assert "signals_early" in text
             assert '"Relation Name": "tokens"' not in text
+
+
+def test_the_signals_of_instances_are_found_along_indexes(store, pg_url):
+    ask(
+        pg_url,
+        "INSERT INTO sayiir.signals (instance_id, name, payload, sent_at, dedup_key, consumed_at) "
+        "SELECT 'x' || n, 'go', '1', 0, CASE WHEN n % 2 = 0 THEN 'key' END, CASE WHEN n % 4 = 0 THEN 1 END "
+        "FROM generate_series(1, 20000) n",
+    )
+    ask(pg_url, "ANALYZE sayiir.signals")
+    ids = ["x1", "x2", "x4", "nobody"]
+    with psycopg.connect(pg_url) as connection:
+        for asked in (ids[:1], ids):
+            (plan,) = connection.execute(b"EXPLAIN (FORMAT JSON) " + store._shared.sql.DROP_SIGNALS, (asked, asked)).fetchone()
+            text = json.dumps(plan)
+            assert "signals_waiting" in text
+            assert "signals_dedup" in text
+            assert "Seq Scan" not in text
+        assert connection.execute(store._shared.sql.DROP_SIGNALS, (ids, ids)).rowcount == 3

@@ -311,10 +311,10 @@ class PostgresRows(PostgresObserving):
         )
 
     def drop_signals(self, instance_id: str) -> None:
-        self._do(self._sql.DROP_SIGNALS, (instance_id,))
+        self._do(self._sql.DROP_SIGNALS, ([instance_id],) * 2)
 
     def drop_ended(self, instances: list[Instance]) -> None:
-        self._do(self._sql.DROP_SIGNALS_OF, ([instance.instance_id for instance in instances],))
+        self._do(self._sql.DROP_SIGNALS, ([instance.instance_id for instance in instances],) * 2)
         for statement in self._sql.DROP_INSTANCES:
             self._do(statement, ([instance.number for instance in instances],))
 

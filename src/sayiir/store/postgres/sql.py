@@ -125,8 +125,9 @@ NOT_EARLY = """UPDATE @signals SET early = false WHERE id IN (
 EMPTY_SIGNAL = """UPDATE @signals SET consumed_at = %s, payload = 'null'
     WHERE id = %s AND instance_id = %s AND consumed_at IS NULL AND dedup_key IS NOT NULL"""
 DROP_SIGNAL = "DELETE FROM @signals WHERE id = %s AND instance_id = %s AND consumed_at IS NULL"
-DROP_SIGNALS = "DELETE FROM @signals WHERE instance_id = %s"
-DROP_SIGNALS_OF = "DELETE FROM @signals WHERE instance_id = ANY(%s::text[])"
+# Together they are all: what is consumed stays only for its dedup key. Each half has an index of its own.
+DROP_SIGNALS = """DELETE FROM @signals WHERE instance_id = ANY(%s::text[]) AND consumed_at IS NULL
+    OR instance_id = ANY(%s::text[]) AND dedup_key IS NOT NULL"""
 
 # Those who have not beaten for a moment; but after a restart of the server all are given that moment to come back. A server
 # that had much to recover started long before it answered: so who asks must hold its own lock, which tells that its session
