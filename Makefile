@@ -15,7 +15,7 @@ demo: $(VENV)/.installed
 
 # Tests wait more than they compute, so there are more processes than processors. The core runs under coverage beside them.
 test: $(VENV)/.installed
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=line test-core test-rest
+	@$(MAKE) --no-print-directory --jobs=2 test-core test-rest
 
 test-core: $(VENV)/.installed
 	$(PY) -m coverage run -m pytest $(CORE)
