@@ -6,6 +6,7 @@ A missing PgBouncer skips the tests that need it, and one line at the end of the
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -57,16 +58,16 @@ def emptied_url(kept_database: str) -> str:
 
     Our tables may be there already: to make them, and a database, takes a third of a second.
     """
-    return emptied(kept_database)
+    with psycopg.connect(kept_database, autocommit=True) as connection:
+        empty(connection)
+    return kept_database
 
 
-def emptied(url: str) -> str:
+def empty(connection: psycopg.Connection[Any]) -> None:
     """Delete what the last test has left: its sessions, all rows of ours, and what it made beside our schema."""
-    with psycopg.connect(url, autocommit=True) as connection:
-        until(lambda: connection.execute(_OTHERS).fetchall() == [], "the sessions of the last test being gone")
-        connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
-        connection.execute(_ROWS)
-    return url
+    until(lambda: connection.execute(_OTHERS).fetchall() == [], "the sessions of the last test being gone")
+    connection.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
+    connection.execute(_ROWS)
 
 
 @pytest.fixture(scope="session")

@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
 
 from sayiir.store.postgres import PostgresBackend
 from sayiir.testing.conformance import StoreConformance
-from tests.pg_fixtures import emptied
+from tests.pg_fixtures import empty
 from tests.servers.ground import until
 from tests.servers.postgres import PostgresServer
 
 
 @pytest.fixture(scope="module")
-def held(postgres: PostgresServer) -> Iterator[str]:
-    """The URL of a database whose clock is the test's; it is not fit for other tests."""
-    with postgres.database() as url:
+def held(postgres: PostgresServer) -> Iterator[tuple[str, psycopg.Connection[Any]]]:
+    """A database whose clock is the test's, which makes it unfit for others, and a connection to it."""
+    with postgres.database() as url, psycopg.connect(url, autocommit=True) as connection:
         PostgresBackend(url).close()
-        with psycopg.connect(url, autocommit=True) as connection:
-            connection.execute("CREATE SCHEMA held; CREATE TABLE held.clock AS SELECT 0::bigint AS now")
-            connection.execute(
-                "CREATE OR REPLACE FUNCTION sayiir.clock_micros() RETURNS bigint LANGUAGE sql VOLATILE "
-                "AS 'SELECT now FROM held.clock'"
-            )
-        yield url
+        connection.execute("CREATE SCHEMA held; CREATE TABLE held.clock AS SELECT 0::bigint AS now")
+        connection.execute(
+            "CREATE OR REPLACE FUNCTION sayiir.clock_micros() RETURNS bigint LANGUAGE sql VOLATILE "
+            "AS 'SELECT now FROM held.clock'"
+        )
+        # Nobody is called dead in the first moments of a server.
+        uptime = "SELECT clock_timestamp() - pg_postmaster_start_time() > interval '2 seconds'"
+        until(lambda: connection.execute(uptime).fetchone() == (True,), "the first moments of the server")
+        yield url, connection
 
 
 class TestPostgres(StoreConformance):
@@ -35,18 +38,18 @@ class TestPostgres(StoreConformance):
     instant = 1.0  # the claims of two statements differ in length, so that each can be found again
 
     @pytest.fixture(autouse=True)
-    def _database(self, held: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.url = emptied(held)
+    def _database(self, held: tuple[str, psycopg.Connection[Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.url, self.beside = held
+        empty(self.beside)
         # A beat by the test's clock, between its step and what is asked then, would make who is silent be there again.
         monkeypatch.setattr("sayiir.store.postgres.presence.BEAT_SECS", 3600.0)
-        # Nobody is called dead in the first moments of a server.
-        uptime = "SELECT clock_timestamp() - pg_postmaster_start_time() > interval '2 seconds'"
-        with psycopg.connect(held, autocommit=True) as connection:
-            until(lambda: connection.execute(uptime).fetchone() == (True,), "the first moments of the server")
+
+    def hold_clock(self) -> None:
+        """Let the database's clock show the test's time."""
+        self.beside.execute("UPDATE held.clock SET now = %s", (self.clock.now(),))
 
     def open_store(self) -> PostgresBackend:
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute("UPDATE held.clock SET now = %s", (self.clock.now(),))
+        self.hold_clock()
         store = PostgresBackend(self.url, clock=self.clock)
         self.opened(store)
         return store
@@ -56,12 +59,10 @@ class TestPostgres(StoreConformance):
 
     def abandon(self) -> PostgresBackend:
         self.store.abandon()
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            # Nobody is called dead within a moment of the last beat.
-            connection.execute("UPDATE sayiir.owners SET beat_at = beat_at - 10000000")
+        # Nobody is called dead within a moment of the last beat.
+        self.beside.execute("UPDATE sayiir.owners SET beat_at = beat_at - 10000000")
         return self.reopen()
 
     def pass_time(self, seconds: float) -> None:
         super().pass_time(seconds)
-        with psycopg.connect(self.url, autocommit=True) as connection:
-            connection.execute("UPDATE held.clock SET now = %s", (self.clock.now(),))
+        self.hold_clock()
