@@ -29,16 +29,23 @@ def main() -> None:
             connection.execute("INSERT INTO waiting VALUES (%s)", (number,))
             connection.execute("NOTIFY waiting")
 
+    listens = threading.Event()
+
     def listen() -> None:
         listening = psycopg.connect(url, autocommit=True)
         listening.execute("LISTEN waiting")
+        listens.set()
         for _ in listening.notifies():
             while taken := connection.execute(_TAKE).fetchone():
                 ring(taken[0])
 
+    def work() -> None:
+        threading.Thread(target=listen, daemon=True).start()
+        listens.wait()  # a notice that nobody hears yet would be lost, and its row never be taken
+
     serve(
         ready=lambda: connection.execute(_TABLE) and 0,
-        work=threading.Thread(target=listen, daemon=True).start,
+        work=work,
         pick_up=lambda count: reactions(count, submit),
     )
 
