@@ -11,6 +11,7 @@ import pytest
 from sayiir.store.postgres import PostgresBackend
 from sayiir.testing.conformance import StoreConformance
 from tests.pg_fixtures import empty
+from tests.postgres.common import kill_owner
 from tests.servers.ground import until
 from tests.servers.postgres import PostgresServer
 
@@ -58,12 +59,7 @@ class TestPostgres(StoreConformance):
         return PostgresBackend(self.url, clock=self.clock)
 
     def abandon(self) -> PostgresBackend:
-        key = self.store._shared.lock_class, self.store._presence.owner
-        self.store.abandon()
-        gone = "SELECT pg_try_advisory_xact_lock_shared(%s, %s)"
-        until(lambda: self.beside.execute(gone, key).fetchone() == (True,), "the end of the dead owner's session")
-        # Nobody is called dead within a moment of the last beat.
-        self.beside.execute("UPDATE sayiir.owners SET beat_at = beat_at - 10000000")
+        kill_owner(self.beside, self.store)
         return self.reopen()
 
     def pass_time(self, seconds: float) -> None:

@@ -104,7 +104,15 @@ def opened(url: str, **options: Any) -> Iterator[PostgresBackend]:
         yield store
 
 
-def kill_owner(url: str, store: PostgresBackend) -> None:
-    """Let a store look dead, and be so for longer than the moment that a lost connection is given."""
+def kill_owner(beside: psycopg.Connection[Any], store: PostgresBackend) -> None:
+    """Let a store look dead, and be so for longer than the moment that a lost connection is given.
+
+    Args:
+        beside: a connection in autocommit mode.
+        store: its session is gone for the server, too, when this returns.
+    """
+    key = store._shared.lock_class, store._presence.owner
     store.abandon()
-    ask(url, "UPDATE sayiir.owners SET beat_at = beat_at - 10000000")
+    gone = "SELECT pg_try_advisory_xact_lock_shared(%s, %s)"
+    until(lambda: beside.execute(gone, key).fetchone() == (True,), "the end of a session")
+    beside.execute("UPDATE sayiir.owners SET beat_at = beat_at - 10000000")

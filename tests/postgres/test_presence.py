@@ -117,7 +117,8 @@ def test_who_has_just_come_back_calls_nobody_dead(store, pg_url):
     """The server may have been away: all have lost their sessions then."""
     with opened(pg_url) as other:
         begin(other)
-        kill_owner(pg_url, other)
+        with psycopg.connect(pg_url, autocommit=True) as beside:
+            kill_owner(beside, other)
     lanes(store)
     store._presence._return().close()
     store._presence._settled_at += 3600.0

@@ -68,7 +68,7 @@ class Play:
             assert isinstance(results[who], Crash), results
             assert refused(results[1 - who]) or not isinstance(results[1 - who], Exception), results
             owner = scene.ask("SELECT max(owner) FROM sayiir.owners WHERE name = %s", doomed.worker_name)[0][0]
-            kill_owner(self.url, doomed)
+            kill_owner(self.watch, doomed)
 
         def is_swept() -> bool:
             scene.eye.sweep()

@@ -30,6 +30,7 @@ from sayiir import (
 )
 from sayiir.store.postgres import PostgresBackend
 from sayiir.testing.life import LeapClock, Life, SimulatedCrash
+from tests.postgres.common import kill_owner
 from tests.proof.common import PROVE, examples
 from tests.proof.verbs import Model
 
@@ -175,9 +176,10 @@ class Verbs(RuleBasedStateMachine):
             resume_workflow(FLOW, name, Life(self.store, moment))
         except SimulatedCrash as crash:
             event(f"died {crash}")
-            self.store.abandon()
             if self.kind == "postgres":
-                self.server.execute("UPDATE sayiir.owners SET beat_at = beat_at - 10000000")
+                kill_owner(self.server, self.store)
+            else:
+                self.store.abandon()
             self.store = self.fresh()
         resume_workflow(FLOW, name, self.store)
 
