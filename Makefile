@@ -22,7 +22,7 @@ test-core: $(VENV)/.installed
 	$(PY) -m coverage report --fail-under=100
 
 test-rest: $(VENV)/.installed
-	$(PY) -m pytest -n 4 --dist worksteal $(CORE:%=--ignore=%) tests
+	$(PY) -m pytest -n 3 --dist worksteal $(CORE:%=--ignore=%) tests
 
 check: $(VENV)/.installed
 	$(PY) -m ruff check .
