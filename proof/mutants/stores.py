@@ -204,7 +204,7 @@ ON_SQLITE = (
         "store/sqlite/wal.py",
         '"PRAGMA wal_autocheckpoint = 0"',
         '"PRAGMA wal_autocheckpoint = 1000"',
-        ("tests/store/test_sqlite_commit.py",),
+        ("tests/store/test_sqlite_log.py",),
         "checkpoint",
     ),
     Mutant(
