@@ -29,8 +29,9 @@ def test_a_pool_without_a_free_connection(pg_url):
 
 
 def test_a_statement_that_takes_too_long(pg_url):
-    with opened(pg_url, statement_timeout_secs=0.2, acquire_timeout_secs=0.5) as store:
-        lanes(store)
+    with opened(pg_url) as patient:  # it makes the tables, which may take longer
+        lanes(patient)
+    with opened(pg_url, statement_timeout_secs=0.5, acquire_timeout_secs=0.5) as store:
         with transaction(pg_url) as other:
             other.execute("LOCK sayiir.signals IN ACCESS EXCLUSIVE MODE")
             with pytest.raises(BackendError, match="statement_timeout_secs"):

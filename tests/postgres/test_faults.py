@@ -218,7 +218,9 @@ def test_a_commit_lost_with_the_server_is_not_taken_for_another(durable_postgres
 
 
 def test_a_transaction_that_was_ended_while_this_process_stood_still(pg_url):
-    with opened(pg_url, idle_in_transaction_session_timeout_secs=0.1) as store:
+    with opened(pg_url):
+        pass  # it makes the tables, in a transaction of its own
+    with opened(pg_url, idle_in_transaction_session_timeout_secs=0.3) as store:
         tries = []
 
         def script(connection, _):

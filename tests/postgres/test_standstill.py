@@ -85,7 +85,7 @@ def test_in_the_middle_of_a_message(store, pg_url):
     """Only what the server says of a transaction as a whole ends it then, which is so since PostgreSQL 17."""
     if (version := int(ask(pg_url, "SHOW server_version_num")[0][0])) < 170_000:
         pytest.skip(f"PostgreSQL {version // 10_000} has no transaction_timeout")
-    with opened(pg_url, idle_in_transaction_session_timeout_secs=0.1, statement_timeout_secs=0.1) as hasty:
+    with opened(pg_url, idle_in_transaction_session_timeout_secs=0.2, statement_timeout_secs=0.2) as hasty:
         connection = hasty._links.connect()
         try:
             pgconn = connection.pgconn
