@@ -13,7 +13,7 @@ CORE := tests/core tests/flow tests/picture
 demo: $(VENV)/.installed
 	$(PY) -m demo $(ARGS)
 
-# Tests wait more than they compute, so there are more processes than processors. The core runs under coverage beside them.
+# The core runs once, under coverage, beside the rest.
 test: $(VENV)/.installed
 	@$(MAKE) --no-print-directory --jobs=2 test-core test-rest
 
@@ -22,7 +22,7 @@ test-core: $(VENV)/.installed
 	$(PY) -m coverage report --fail-under=100
 
 test-rest: $(VENV)/.installed
-	$(PY) -m pytest -n 3 --dist worksteal $(CORE:%=--ignore=%) tests
+	$(PY) -m pytest -n 2 --dist worksteal $(CORE:%=--ignore=%) tests
 
 check: $(VENV)/.installed
 	$(PY) -m ruff check .
